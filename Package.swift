@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+// One room of the house; the arrows of `needs` point downwards only (docs/architecture.md).
+func room(_ name: String, needs: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: needs, swiftSettings: settings)
+}
+
+func tests(of name: String, needs: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: name + "Tests",
+        dependencies: [.target(name: name), "TestSupport"] + needs,
+        swiftSettings: settings
+    )
+}
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "vhdfs",
+    products: [
+        .executable(name: "vhdfs", targets: ["vhdfs"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CFuse", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+        .target(name: "CPlatform"),
+        room("Platform", needs: ["CPlatform", system]),
+        room("ByteIO"),
+        room("BlockDevice", needs: ["ByteIO", "Platform", system]),
+        room("VHDFormat", needs: ["BlockDevice", "ByteIO", "Platform"]),
+        room("ISOFormat", needs: ["BlockDevice", "ByteIO"]),
+        room("ControlLanguage"),
+        room(
+            "VirtualDisk",
+            needs: ["BlockDevice", "ByteIO", "ControlLanguage", "ISOFormat", "Platform", "VHDFormat", system, log]
+        ),
+        room("FileSystem", needs: [system]),
+        room(
+            "DiskTree",
+            needs: ["BlockDevice", "ControlLanguage", "FileSystem", "Platform", "VirtualDisk", system, log]
+        ),
+        room("FUSEServer", needs: ["CFuse", "FileSystem", "Platform", system, log]),
+        .executableTarget(
+            name: "vhdfs",
+            dependencies: [
+                "CPlatform", "ControlLanguage", "DiskTree", "FUSEServer", "FileSystem", "Platform", "VirtualDisk",
+                arguments, log, system,
+            ],
+            swiftSettings: settings
+        ),
+
+        // Builders of images, models, fault-injecting files, scratch folders: for tests only.
+        .target(
+            name: "TestSupport",
+            dependencies: ["BlockDevice", "ByteIO", "Platform"],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        tests(of: "Platform"),
+        tests(of: "ByteIO"),
+        tests(of: "BlockDevice"),
+        tests(of: "VHDFormat", needs: ["BlockDevice", "ByteIO"]),
+        tests(of: "ISOFormat", needs: ["BlockDevice"]),
+        tests(of: "ControlLanguage"),
+        tests(of: "VirtualDisk", needs: ["BlockDevice", "ControlLanguage", "Platform"]),
+        tests(of: "DiskTree", needs: ["FileSystem", "VirtualDisk", system]),
+        tests(of: "FUSEServer", needs: ["FileSystem", system]),
+        // Drives the built binary on real mounts, and needs none of its modules.
+        .testTarget(
+            name: "MountTests",
+            dependencies: ["TestSupport", "vhdfs"],
+            swiftSettings: settings
+        ),
+    ]
+)

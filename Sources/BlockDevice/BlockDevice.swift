@@ -1,0 +1,29 @@
+/// The bytes of a virtual disk, or of a part of one.
+///
+/// Ranges that reach past `size` are the caller's mistake and throw `.outOfRange`. Calls may come from many threads at once; of two
+/// overlapping writes either may win, byte by byte, and a read beside a write sees old or new bytes, never others.
+public protocol BlockDevice: AnyObject, Sendable {
+    /// Size in bytes.
+    var size: UInt64 { get }
+
+    /// Whether writes are refused.
+    var isReadOnly: Bool { get }
+
+    /// Fills the whole buffer with the bytes from `offset` on.
+    func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError)
+
+    /// Writes all bytes, or throws.
+    func write(_ bytes: RawSpan, at offset: UInt64) throws(DiskError)
+
+    /// Makes a range read as zeros; gives space back where it can.
+    func zero(_ range: Range<UInt64>) throws(DiskError)
+
+    /// Makes all that was written durable. After a failure every later call fails too.
+    func synchronize() throws(DiskError)
+
+    /// Whether data is stored at `offset`, and up to where (at most `limit`).
+    func allocation(at offset: UInt64, limit: UInt64) throws(DiskError) -> HostAllocation
+
+    /// Space that the disk really uses, and when it was changed last.
+    func usage() throws(DiskError) -> HostUsage
+}

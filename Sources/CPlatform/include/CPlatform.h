@@ -1,0 +1,14 @@
+// System calls that Swift's Glibc module does not show: those that are variadic, macros, or marked unavailable.
+#pragma once
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <unistd.h>
+
+/// fork(2), which Swift marks unavailable: only for a process that has no other thread.
+static inline pid_t platform_fork(void) { return fork(); }
+
+/// pthread_setname_np(3) for the calling thread.
+static inline void platform_set_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -1,0 +1,114 @@
+public import SystemPackage
+
+/// What a tree must answer so that a server can show it.
+///
+/// All calls may come from many threads at once. Errors are `Errno`s, because that is all that the kernel can carry (1 to 511).
+public protocol FileTree: AnyObject, Sendable {
+    /// Finds a name in a directory and counts one more reference of the kernel to the node that it leads to.
+    func lookup(_ name: String, in directory: NodeID) throws(Errno) -> Entry
+
+    /// The kernel drops `count` references to a node.
+    func forget(_ node: NodeID, count: UInt64)
+
+    /// Tells about a node, through an open file if there is one.
+    func attributes(of node: NodeID, file: (any OpenFile)?) throws(Errno) -> AttributeAnswer
+
+    /// Changes attributes, or refuses to.
+    ///
+    /// `open(O_TRUNC)` comes as a size of 0 with no file, `ftruncate` with one.
+    func change(
+        _ changes: AttributeChanges,
+        of node: NodeID,
+        file: (any OpenFile)?,
+        caller: Caller
+    ) throws(Errno) -> AttributeAnswer
+
+    /// Where a symbolic link points.
+    func linkTarget(of node: NodeID) throws(Errno) -> String
+
+    /// Opens a regular file.
+    func open(_ node: NodeID, mode: OpenMode, caller: Caller) throws(Errno) -> OpenedFile
+
+    /// Takes a snapshot of a directory for one `opendir`. `.` and `..` are the server's business.
+    func list(_ directory: NodeID) throws(Errno) -> [DirectoryEntry]
+
+    /// Answers `statfs`.
+    func statistics() -> FileSystemStatistics
+
+    /// Hands the tree the means to make the kernel forget; called once, before the first request.
+    func connect(_ cache: any KernelCache)
+}
+
+/// A regular file that someone has opened. One object for each `open(2)`; copies of the descriptor share it.
+public protocol OpenFile: AnyObject, Sendable {
+    /// Whether calls may take long and must not hold up a worker: the server then runs `write`, `flush` and `release`
+    /// on threads of their own.
+    var isSlow: Bool { get }
+
+    /// Fills `buffer` with bytes from `offset` on; returns how many there were (fewer only at the end of the file).
+    func read(into buffer: inout MutableRawSpan, at offset: UInt64, caller: Caller) throws(Errno) -> Int
+
+    /// Writes bytes at `offset`; returns how many were taken.
+    func write(
+        _ bytes: RawSpan,
+        at offset: UInt64,
+        caller: Caller,
+        interruption: Interruption
+    ) throws(Errno) -> Int
+
+    /// Makes everything durable (`fsync`, `fdatasync`).
+    func synchronize() throws(Errno)
+
+    /// One copy of the descriptor is being closed.
+    func flush() throws(Errno)
+
+    /// The last copy has been closed; comes once, and nothing comes after it.
+    func release()
+
+    /// Finds the next data or hole at or behind `offset` (`lseek` with SEEK_DATA, SEEK_HOLE).
+    func seek(_ what: SeekTarget, from offset: UInt64) throws(Errno) -> UInt64
+
+    /// Answers `fallocate(2)`.
+    func allocate(_ request: AllocationRequest, at offset: UInt64, count: UInt64) throws(Errno)
+}
+
+/// What `lseek` looks for.
+public enum SeekTarget: Sendable, Hashable {
+    case data
+    case hole
+}
+
+/// A freshly opened file, and how the kernel may treat it.
+public struct OpenedFile {
+    /// How the kernel caches the file.
+    public enum Caching: Sendable, Hashable {
+        /// Pages that the kernel has of this node stay.
+        case keep
+        /// No page cache: each `read(2)` and `write(2)` comes to us as it is.
+        case direct
+        /// As `direct`, without a position: reads and writes of one handle don't wait for each other (`ctl`).
+        case stream
+    }
+
+    /// The open file.
+    public var file: any OpenFile
+    /// How it is cached.
+    public var caching: Caching
+
+    /// Makes the answer to an open.
+    public init(_ file: any OpenFile, caching: Caching) {
+        self.file = file
+        self.caching = caching
+    }
+}
+
+/// Makes the kernel forget what it keeps.
+///
+/// The calls return when the kernel has done it, and may wait for pages that are being read: never call them from a thread that
+/// answers requests.
+public protocol KernelCache: AnyObject, Sendable {
+    /// Drops the pages of a node in a range of bytes; the attributes too. A nil range means all of it.
+    func invalidate(_ node: NodeID, range: Range<UInt64>?)
+    /// Drops a name of a directory.
+    func invalidate(name: String, in directory: NodeID)
+}
