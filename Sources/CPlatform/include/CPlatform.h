@@ -22,3 +22,7 @@ int platform_punch_hole(int descriptor, int64_t offset, int64_t count);
 
 /// fallocate(2), never changing the size: `FALLOC_FL_ZERO_RANGE`.
 int platform_zero_range(int descriptor, int64_t offset, int64_t count);
+
+/// Which file a path leads to, as far as the kernel knows without asking a file server (`AT_STATX_DONT_SYNC`): does not hang on a
+/// mount whose server is gone or busy, our own included, once the path itself has been walked.
+int platform_identity(const char *path, uint64_t *device, uint64_t *inode);
