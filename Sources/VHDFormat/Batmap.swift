@@ -23,7 +23,11 @@ struct Batmap {
             let keyCookie = try? header.load(UInt8.self, at: 29, .big)
         else { return nil }
         if keyCookie == 1 {
-            throw DiskError(.unsupportedFeature, "the blocks are encrypted (batmap at offset \(tableEnd))", path: file.path)
+            throw DiskError(
+                .unsupportedFeature,
+                "the blocks are encrypted (batmap at offset \(tableEnd))",
+                path: file.path
+            )
         }
         let mapSize = UInt64(mapSectors) * 512
         guard mapOffset >= tableEnd + 512, mapOffset <= size, size - mapOffset >= mapSize else { return nil }

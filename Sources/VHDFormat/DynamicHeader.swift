@@ -25,7 +25,8 @@ struct DynamicHeader {
 
     /// Whether a header with a good checksum stands at `offset`.
     static func isPlausible(at offset: UInt64, in file: any HostFile) throws(DiskError) -> Bool {
-        guard let bytes = try bytes(at: offset, in: file), let stored = try? bytes.load(UInt32.self, at: 36, .big) else {
+        guard let bytes = try bytes(at: offset, in: file), let stored = try? bytes.load(UInt32.self, at: 36, .big)
+        else {
             return false
         }
         return bytes.starts(with: cookie) && stored == vhdChecksum(of: bytes, field: 36)

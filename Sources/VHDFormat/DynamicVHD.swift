@@ -79,7 +79,11 @@ final class DynamicVHD: VHDLayer {
             )
         }
         guard layout.blockCount <= 1 << 26 else {
-            throw DiskError(.limit, "the disk has \(layout.blockCount) blocks, at most 67108864 can be handled", path: file.path)
+            throw DiskError(
+                .limit,
+                "the disk has \(layout.blockCount) blocks, at most 67108864 can be handled",
+                path: file.path
+            )
         }
         guard UInt64(header.maxTableEntries) >= layout.blockCount else {
             throw DiskError(

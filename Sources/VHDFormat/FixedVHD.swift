@@ -25,7 +25,9 @@ final class FixedVHD: VHDLayer {
         }
         var warnings = choice.warnings
         if stored > footer.currentSize {
-            warnings.append("the file holds \(stored - footer.currentSize) bytes between the end of the disk and the footer")
+            warnings.append(
+                "the file holds \(stored - footer.currentSize) bytes between the end of the disk and the footer"
+            )
         }
         facts = VHDFacts(footer: footer, blockSize: 0, parent: nil, warnings: warnings)
         data = FlatImage(file, size: size, storedBytes: size)

@@ -86,7 +86,8 @@ extension Footer {
     /// Xen set byte 85 ("hidden") after it had computed the checksum.
     private static func xenChecksum(of bytes: [UInt8]) throws(OutOfBounds) -> UInt32? {
         let version: UInt32 = try bytes.load(at: 32, .big)
-        guard try bytes.bytes(at: 28, count: 3) == Array("tap".utf8), [0x0000_0001, 0x0001_0001].contains(version) else {
+        guard try bytes.bytes(at: 28, count: 3) == Array("tap".utf8), [0x0000_0001, 0x0001_0001].contains(version)
+        else {
             return nil
         }
         var visible = bytes

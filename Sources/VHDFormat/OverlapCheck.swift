@@ -47,7 +47,9 @@ struct OverlapCheck {
         let below = index > 0 ? UInt64(buckets[index - 1]) : 0
         let above = index + 1 < buckets.count ? UInt64(buckets[index + 1]) : 0
         let start = UInt64(entry) + 1
-        if buckets[index] != 0 || (below != 0 && below + blockSectors > start) || (above != 0 && start + blockSectors > above) {
+        if buckets[index] != 0 || (below != 0 && below + blockSectors > start)
+            || (above != 0 && start + blockSectors > above)
+        {
             throw DiskError(
                 .allocationTableCorrupt,
                 "block allocation table: the block of entry \(block), at sector \(entry), overlaps another one",

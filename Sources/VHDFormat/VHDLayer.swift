@@ -100,7 +100,10 @@ public enum VHDImage {
         }
         guard options.writable else { return }
         if footer.formatVersion != 0x0001_0000 {
-            throw readOnly(file, "its format version is \(hex(footer.formatVersion)), and only 0x10000 is known well enough")
+            throw readOnly(
+                file,
+                "its format version is \(hex(footer.formatVersion)), and only 0x10000 is known well enough"
+            )
         }
         if footer.currentSize % 512 != 0 {
             throw readOnly(file, "its size of \(footer.currentSize) bytes is no multiple of 512")
