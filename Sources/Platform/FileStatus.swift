@@ -17,7 +17,7 @@ public struct FileIdentity: Sendable, Hashable {
 }
 
 /// The kinds of files that a host has.
-public enum FileKind: Sendable, Hashable {
+public enum FileKind: Sendable, Hashable, CaseIterable {
     case regular
     case directory
     case symbolicLink
