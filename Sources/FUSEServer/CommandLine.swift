@@ -6,7 +6,7 @@ func withCommandLine<R>(
     _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
 ) -> R {
     var strings = unsafe arguments.map { argument in unsafe strdup(argument) }
-    defer { for unsafestring in unsafe strings { unsafe free(string) } }
+    defer { for index in unsafe strings.indices { unsafe free(strings[index]) } }
     unsafe strings.append(nil)
     return unsafe body(&strings)
 }

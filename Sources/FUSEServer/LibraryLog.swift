@@ -9,15 +9,23 @@ enum LibraryLog {
     private static let logger = Logger(label: "libfuse")
     private static let captured = Locked<String?>(nil)
 
+    /// Whether somebody captures: standard error can be redirected only once at a time.
+    private static let isCapturing = Monitor(false)
+
     /// Runs `body` and returns what libfuse, and the `fusermount3` that it starts, said meanwhile.
     ///
     /// The helper writes to our standard error, so that is sent elsewhere for the time: call it before the process has threads.
     static func capture<R>(_ body: () -> R) -> (result: R, words: String) {
+        isCapturing.wait { isBusy -> Void? in
+            guard !isBusy else { return nil }
+            return isBusy = true
+        }
+        defer { isCapturing.update { $0 = false } }
         install()
         captured.withLock { $0 = "" }
-        let helper = RedirectedStandardError()
+        let standardError = RedirectedStandardError()
         let result = body()
-        let helperWords = helper?.restore() ?? ""
+        let helperWords = standardError?.restore() ?? ""
         let libraryWords = captured.withLock { words in
             defer { words = nil }
             return words ?? ""

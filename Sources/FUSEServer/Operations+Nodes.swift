@@ -24,7 +24,9 @@ func forget(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ count: UInt64) {
 /// BATCH_FORGET; it has no answer.
 func forgetMany(_ handle: fuse_req_t?, _ count: Int, _ nodes: UnsafeMutablePointer<fuse_forget_data>?) {
     unsafe answer(handle) { request, server in
-        for unsafenode in unsafe UnsafeBufferPointer(start: nodes, count: count) {
+        let nodes = unsafe UnsafeBufferPointer(start: nodes, count: count)
+        for index in nodes.indices {
+            let node = unsafe nodes[index]
             server.tree.forget(NodeID(rawValue: node.ino), count: node.nlookup)
         }
         unsafe fuse_reply_none(request.handle)
