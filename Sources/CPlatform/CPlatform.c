@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 int platform_inode_flags(int descriptor, uint32_t *flags) {
     // The kernel writes an int, whatever the request's own type says; the long leaves room for a file system that believes the type.
@@ -122,3 +124,26 @@ int platform_become(uint32_t user, uint32_t group, const uint32_t *groups, size_
 const int platform_O_PATH = O_PATH;
 
 int platform_event(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+static struct flock byte_at(int64_t offset, short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+}
+
+int platform_lock(int descriptor, int64_t offset, int kind) {
+    struct flock lock = byte_at(offset, kind < 0 ? F_UNLCK : kind == 0 ? F_RDLCK : F_WRLCK);
+    return fcntl(descriptor, F_OFD_SETLK, &lock);
+}
+
+int platform_is_locked(int descriptor, int64_t offset) {
+    struct flock lock = byte_at(offset, F_WRLCK);
+    if (fcntl(descriptor, F_OFD_GETLK, &lock) != 0) return -1;
+    return lock.l_type != F_UNLCK;
+}
+
+int platform_flock_locks_bytes(int descriptor) {
+    struct statfs status;
+    if (fstatfs(descriptor, &status) != 0) return -1;
+    uint32_t type = (uint32_t)status.f_type;
+    return type == NFS_SUPER_MAGIC || type == SMB_SUPER_MAGIC || type == CIFS_SUPER_MAGIC ||
+           type == SMB2_SUPER_MAGIC;
+}

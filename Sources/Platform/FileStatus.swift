@@ -134,3 +134,12 @@ private func statusOfPath(_ path: FilePath, flags: CInt) throws(Errno) -> FileSt
     }
     return FileStatus(status)
 }
+
+/// Which file a path leads to, without a question to the file system that has it: that may be our own, or one that hangs.
+func knownIdentity(of path: FilePath) -> FileIdentity? {
+    var identity = FileIdentity(device: 0, inode: 0)
+    let status = unsafe path.withPlatformString {
+        unsafe platform_identity($0, &identity.device, &identity.inode)
+    }
+    return status == 0 ? identity : nil
+}

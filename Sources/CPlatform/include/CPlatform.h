@@ -52,3 +52,13 @@ extern const int platform_O_PATH;
 
 /// eventfd(2): a descriptor that is readable from the first 8-byte number other than 0 on that is written to it.
 int platform_event(void);
+
+/// `F_OFD_SETLK` on one byte: an advisory lock of the open file itself, that no other close of the same file gives up. -1 unlocks,
+/// 0 locks for sharing, 1 for oneself.
+int platform_lock(int descriptor, int64_t offset, int kind);
+
+/// `F_OFD_GETLK` on one byte: 1 when another open file has any lock there, 0 when none has.
+int platform_is_locked(int descriptor, int64_t offset);
+
+/// Whether flock(2) is no lock of its own here but one on every byte of the file, as on NFS and SMB.
+int platform_flock_locks_bytes(int descriptor);
