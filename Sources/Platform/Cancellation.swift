@@ -1,5 +1,6 @@
 internal import CPlatform
 internal import Glibc
+internal import Synchronization
 public import SystemPackage
 
 /// Ends another thread's wait for a slow file server.
@@ -7,6 +8,10 @@ public import SystemPackage
 /// Once cancelled it stays cancelled; any number of waits may share it.
 public final class Cancellation: Sendable {
     private let event: Event
+    private let flag = Atomic(false)
+
+    /// Whether it has happened.
+    public var isCancelled: Bool { flag.load(ordering: .acquiring) }
 
     /// Makes a cancellation that has not happened.
     public init() throws(Errno) {
@@ -15,6 +20,7 @@ public final class Cancellation: Sendable {
 
     /// Ends the waits of now and of later. Never blocks.
     public func cancel() {
+        flag.store(true, ordering: .releasing)
         event.raise()
     }
 
