@@ -69,8 +69,9 @@ public final class PermanentJournal: Sendable {
         var records: [PermanentRecord] = []
         var problems: [String] = []
         let names: [String]
-        do {
-            names = try openPrivateDirectory(folder).entries()
+        do throws(PrivateDirectoryError) {
+            let open = try openPrivateDirectory(folder)
+            names = (try? open.entries()) ?? []
         } catch {
             return ([], ["\(folder) \(error.text)"])
         }
