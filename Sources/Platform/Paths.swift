@@ -57,7 +57,9 @@ extension Descriptor {
             errno = 0
             guard let entry = unsafe readdir(directory) else { break }
             let bytes = unsafe UnsafeRawPointer(entry) + nameOffset
-            guard let name = unsafe String(validatingCString: bytes.assumingMemoryBound(to: CChar.self)) else { continue }
+            guard let name = unsafe String(validatingCString: bytes.assumingMemoryBound(to: CChar.self)) else {
+                continue
+            }
             if name != "." && name != ".." { names.append(name) }
         }
         if errno != 0 { throw lastError() }
