@@ -1,4 +1,5 @@
 internal import ByteIO
+internal import Glibc
 
 /// Random numbers that come again for the same seed (SplitMix64), so that a failure can be repeated.
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
@@ -34,5 +35,13 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
         let length = UInt64.random(in: 1...max(1, min(longest, size - start)), using: &self)
         let end = min(size, start + max(1, length / unit) * unit)
         return start..<end
+    }
+}
+
+extension SeededGenerator {
+    /// The seeds of a property test: the first `count`, or as many as `VHDFS_TEST_SEEDS` asks for in a long run.
+    public static func seeds(_ count: UInt64) -> ClosedRange<UInt64> {
+        let asked = unsafe getenv("VHDFS_TEST_SEEDS").flatMap { unsafe UInt64(String(cString: $0)) }
+        return 1...max(1, asked ?? count)
     }
 }
