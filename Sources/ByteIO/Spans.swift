@@ -64,4 +64,12 @@ extension RawSpan {
             return true
         }
     }
+
+    /// Calls `body` with each whole big-endian 32-bit integer, in order.
+    @inlinable
+    public func forEachBigEndian32<E: Error>(_ body: (UInt32) throws(E) -> Void) throws(E) {
+        for i in 0..<byteCount / 4 {
+            try body(UInt32(bigEndian: unsafe unsafeLoadUnaligned(fromByteOffset: i * 4, as: UInt32.self)))
+        }
+    }
 }

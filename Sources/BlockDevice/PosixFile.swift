@@ -1,0 +1,112 @@
+public import Platform
+internal import SystemPackage
+
+/// A file, or a block device, of the host.
+public final class PosixFile: HostFile {
+    public let path: String
+    /// The open descriptor.
+    public let descriptor: Descriptor
+
+    /// Uses an open descriptor.
+    ///
+    /// - Parameters:
+    ///   - descriptor: opened for what is to be done with it.
+    ///   - path: the name for messages.
+    public init(_ descriptor: Descriptor, path: String) {
+        self.descriptor = descriptor
+        self.path = path
+    }
+
+    public func size() throws(DiskError) -> UInt64 {
+        try attempt("finding the size") { () throws(Errno) in try descriptor.size() }
+    }
+
+    public func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) -> Int {
+        do {
+            return try descriptor.read(into: &buffer, at: offset)
+        } catch {
+            throw failure("reading \(buffer.byteCount) bytes at offset \(offset)", error)
+        }
+    }
+
+    public func write(_ bytes: RawSpan, at offset: UInt64) throws(DiskError) {
+        do {
+            try descriptor.write(bytes, at: offset)
+        } catch {
+            throw failure("writing \(bytes.byteCount) bytes at offset \(offset)", error)
+        }
+    }
+
+    public func synchronize() throws(DiskError) {
+        try attempt("making the writes durable") { () throws(Errno) in try descriptor.synchronizeData() }
+    }
+
+    public func truncate(to size: UInt64) throws(DiskError) {
+        try attempt("setting the length to \(size)") { () throws(Errno) in try descriptor.truncate(to: size) }
+    }
+
+    public func zero(_ range: Range<UInt64>) throws(DiskError) {
+        guard !range.isEmpty else { return }
+        do {
+            try descriptor.punchHole(range)
+        } catch .notSupported, .noFunction {
+            // The host's file system has no holes.
+            try writeZeros(range)
+        } catch {
+            throw failure("punching a hole of \(range.count) bytes at offset \(range.lowerBound)", error)
+        }
+    }
+
+    private func writeZeros(_ range: Range<UInt64>) throws(DiskError) {
+        let size = try size()
+        let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
+        var position = range.lowerBound
+        // Behind the end there is nothing to overwrite, and a hole must not make the file longer.
+        while position < min(range.upperBound, size) {
+            let count = min(UInt64(zeros.count), min(range.upperBound, size) - position)
+            try write(Array(zeros.prefix(Int(count))), at: position)
+            position += count
+        }
+    }
+
+    public func allocation(at offset: UInt64, limit: UInt64) -> HostAllocation {
+        do {
+            guard let data = try descriptor.nextData(from: offset) else {
+                return HostAllocation(isData: false, end: limit)
+            }
+            if data > offset { return HostAllocation(isData: false, end: min(data, limit)) }
+            let hole = try descriptor.nextHole(from: offset) ?? limit
+            return HostAllocation(isData: true, end: min(max(hole, offset + 1), limit))
+        } catch {
+            // Where the host can't tell, everything is data: always true, only slower.
+            return HostAllocation(isData: true, end: limit)
+        }
+    }
+
+    public func usage() throws(DiskError) -> HostUsage {
+        let status = try attempt("finding the use of space") { () throws(Errno) in try descriptor.status() }
+        return HostUsage(
+            allocatedBytes: status.blocks * 512,
+            modifiedSeconds: status.modifiedSeconds,
+            modifiedNanoseconds: status.modifiedNanoseconds
+        )
+    }
+
+    private func attempt<R>(_ what: String, _ body: () throws(Errno) -> R) throws(DiskError) -> R {
+        do {
+            return try body()
+        } catch {
+            throw failure(what, error)
+        }
+    }
+
+    private func failure(_ what: String, _ error: Errno) -> DiskError {
+        let kind: DiskError.Kind =
+            switch error {
+            case .noSpace, .diskQuotaExceeded, .fileTooLarge: .noSpace
+            case .readOnlyFileSystem, .badFileDescriptor: .readOnly
+            default: .io
+            }
+        return DiskError(kind, "\(what): \(error.description)", path: path, errno: error.rawValue)
+    }
+}

@@ -1,0 +1,34 @@
+internal import CPlatform
+internal import Glibc
+public import SystemPackage
+
+/// What a path in a request of another process means to the daemon.
+public enum CallerContext {
+    /// The working directory of a thread, as a path that means the same directory to the daemon.
+    ///
+    /// - Parameter thread: a thread id in the daemon's pid namespace.
+    /// - Returns: nil when the thread is gone, lives in another mount namespace, or its directory has been deleted, covered by another
+    ///   mount, or can't be reached with the daemon's rights.
+    public static func workingDirectory(ofThread thread: Int32) -> FilePath? {
+        guard thread > 0,
+            let theirs = try? FilePath("/proc/\(thread)/ns/mnt").linkTarget(),
+            let ours = try? FilePath("/proc/self/ns/mnt").linkTarget(),
+            theirs == ours
+        else { return nil }
+        let link = FilePath("/proc/\(thread)/cwd")
+        guard let path = try? link.linkTarget(), path.isAbsolute,
+            let identity = knownIdentity(of: link),
+            identity == knownIdentity(of: path)
+        else { return nil }
+        return path
+    }
+
+    /// Which file a path leads to, without a question to the file system behind it: that may be our own.
+    private static func knownIdentity(of path: FilePath) -> FileIdentity? {
+        var identity = FileIdentity(device: 0, inode: 0)
+        let status = unsafe path.withPlatformString {
+            unsafe platform_identity($0, &identity.device, &identity.inode)
+        }
+        return status == 0 ? identity : nil
+    }
+}

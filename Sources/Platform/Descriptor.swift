@@ -1,0 +1,112 @@
+internal import Glibc
+public import SystemPackage
+
+/// An open file of the host. It is closed when the last reference goes.
+///
+/// Calls may come from many threads at once: nothing here depends on the file position. Offsets and counts are bytes; offsets that the
+/// host can't express are `EINVAL` for reads and `EFBIG` for writes. Signals never cut a call short.
+public final class Descriptor: Sendable {
+    /// The number, valid for as long as this object lives.
+    public let rawValue: CInt
+
+    /// Takes over a descriptor that is open and that nobody else closes.
+    public init(owning rawValue: CInt) {
+        self.rawValue = rawValue
+    }
+
+    deinit {
+        // Never repeated: Linux has freed the number even when close(2) reports an error.
+        close(rawValue)
+    }
+
+    /// Opens a file of the host with the daemon's own rights; the descriptor is not inherited by programs that are started.
+    ///
+    /// - Parameters:
+    ///   - path: relative paths start at the daemon's working directory.
+    ///   - flags: `O_…` of open(2); `O_CLOEXEC` is added.
+    ///   - mode: permission bits of a file that `O_CREAT` makes.
+    public convenience init(opening path: FilePath, flags: CInt, mode: UInt32 = 0o600) throws(Errno) {
+        let descriptor = try retrying {
+            unsafe path.withPlatformString { unsafe open($0, flags | O_CLOEXEC, mode) }
+        }
+        self.init(owning: descriptor)
+    }
+}
+
+// MARK: - Bytes
+
+extension Descriptor {
+    /// Fills `buffer` with the bytes from `offset` on.
+    ///
+    /// - Returns: how many there were: fewer than asked only at the end of the file.
+    @unsafe
+    public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(Errno) -> Int {
+        guard let start = hostOffset(offset, count: buffer.count) else { throw .invalidArgument }
+        var done = 0
+        while let base = buffer.baseAddress, done < buffer.count {
+            let count = try retrying {
+                unsafe pread(rawValue, base + done, buffer.count - done, start + off_t(done))
+            }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    /// Writes all of `buffer` at `offset`, or throws; a failed write may have changed any part of the range.
+    @unsafe
+    public func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(Errno) {
+        guard let start = hostOffset(offset, count: buffer.count) else { throw .fileTooLarge }
+        var done = 0
+        while let base = buffer.baseAddress, done < buffer.count {
+            let count = try retrying {
+                unsafe pwrite(rawValue, base + done, buffer.count - done, start + off_t(done))
+            }
+            // A device may take nothing without saying why; going on would never end.
+            if count == 0 { throw .ioError }
+            done += count
+        }
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on.
+    ///
+    /// - Returns: how many there were: fewer than asked only at the end of the file.
+    public func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(Errno) -> Int {
+        try unsafe buffer.withUnsafeMutableBytes { (memory) throws(Errno) in
+            try unsafe read(into: memory, at: offset)
+        }
+    }
+
+    /// Writes all of `bytes` at `offset`, or throws; a failed write may have changed any part of the range.
+    public func write(_ bytes: RawSpan, at offset: UInt64) throws(Errno) {
+        try unsafe bytes.withUnsafeBytes { (memory) throws(Errno) in
+            try unsafe write(memory, at: offset)
+        }
+    }
+
+    /// The offset as the host counts it; nil when it, or the end of the range, is beyond what a file can have.
+    private func hostOffset(_ offset: UInt64, count: Int) -> off_t? {
+        guard let start = off_t(exactly: offset), start <= off_t.max - off_t(count) else { return nil }
+        return start
+    }
+}
+
+// MARK: - Durability and length
+
+extension Descriptor {
+    /// Makes written bytes durable, and the length that is needed to find them (`fdatasync`).
+    public func synchronizeData() throws(Errno) {
+        _ = try retrying { fdatasync(rawValue) }
+    }
+
+    /// Makes written bytes and all attributes durable (`fsync`); of a directory, its names.
+    public func synchronize() throws(Errno) {
+        _ = try retrying { fsync(rawValue) }
+    }
+
+    /// Sets the length.
+    public func truncate(to size: UInt64) throws(Errno) {
+        guard let size = off_t(exactly: size) else { throw .fileTooLarge }
+        _ = try retrying { ftruncate(rawValue, size) }
+    }
+}

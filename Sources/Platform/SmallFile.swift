@@ -1,0 +1,22 @@
+internal import Glibc
+public import SystemPackage
+
+extension FilePath {
+    /// Reads a whole file; also those of `/proc`, which have no size.
+    ///
+    /// - Parameter limit: the most bytes that it may have.
+    /// - Throws: `EFBIG` when it has more.
+    public func contents(limit: Int) throws(Errno) -> [UInt8] {
+        let file = try Descriptor(opening: self, flags: O_RDONLY | O_NONBLOCK)
+        var contents: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16384)
+        while true {
+            var span = chunk.mutableSpan
+            var memory = unsafe span.mutableBytes
+            let found = try file.read(into: &memory, at: UInt64(contents.count))
+            contents += chunk.prefix(found)
+            if contents.count > limit { throw .fileTooLarge }
+            if found < chunk.count { return contents }
+        }
+    }
+}
