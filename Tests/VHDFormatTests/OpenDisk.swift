@@ -8,16 +8,17 @@ struct OpenDisk {
     let device: Chain
     let leaf: any VHDLayer
 
-    /// Opens files, the leaf first. Parents are never opened for writing.
-    init(_ files: [any HostFile], writable: Bool) throws(DiskError) {
-        leaf = try VHDImage.open(files[0], options: VHDOpenOptions(writable: writable))
-        var parents: [any ImageLayer] = []
-        for file in files.dropFirst() { parents.append(try VHDImage.open(file, options: VHDOpenOptions())) }
-        device = Chain(leaf: leaf, parents: parents, isReadOnly: !writable)
+    /// Opens a file above its parents, the nearest first. Parents are never opened for writing.
+    init(_ file: any HostFile, parents: some Sequence<MemoryFile> = [], writable: Bool) throws(DiskError) {
+        leaf = try VHDImage.open(file, options: VHDOpenOptions(writable: writable))
+        var below: [any ImageLayer] = []
+        for parent in parents { below.append(try VHDImage.open(parent, options: VHDOpenOptions())) }
+        device = Chain(leaf: leaf, parents: below, isReadOnly: !writable)
     }
 
-    init(_ file: any HostFile, writable: Bool) throws(DiskError) {
-        try self.init([file], writable: writable)
+    /// Opens files, the leaf first.
+    init(_ files: [MemoryFile], writable: Bool) throws(DiskError) {
+        try self.init(files[0], parents: files.dropFirst(), writable: writable)
     }
 
     /// The last writer has gone.
