@@ -21,6 +21,9 @@ struct OpenDisk {
         try self.init(files[0], parents: files.dropFirst(), writable: writable)
     }
 
+    /// What a user should know about the leaf.
+    var warnings: [String] { leaf.facts.warnings }
+
     /// The last writer has gone.
     func finish() throws(DiskError) {
         try device.finish()
