@@ -1,0 +1,224 @@
+import BlockDevice
+import Synchronization
+import TestSupport
+import Testing
+
+/// Every call of the host can fail: the user hears of it, and nothing that was acknowledged is lost.
+struct FaultTests {
+    /// Does fixed work through a file of which one call fails. Returns whether the call came, and what the disk may hold.
+    func work(
+        on chain: ChainBuilder,
+        failing operation: FaultyFile.Operation,
+        number: Int,
+        error: DiskError
+    ) throws -> Bool {
+        let files = chain.files()
+        let faulty = FaultyFile(files[0], failing: operation, number: number, with: error)
+        var random = SeededGenerator(seed: 99)
+        let model = DiskModel(chain.shown)
+        // What the disk may show now; and what it may hold once it is given up: that, or anything since the last sync.
+        var versions = [model.bytes]
+        var sinceSync = versions
+        var failures: [String] = []
+        let disk: OpenDisk
+        do {
+            disk = try OpenDisk(faulty, parents: files.dropFirst(), writable: true)
+        } catch {
+            #expect(files[0].content == chain.files()[0].content, "a failed open changed the file")
+            return true
+        }
+        for number in 0..<14 where versions.count < 64 {
+            let step = number % 5 == 4 ? .synchronize : model.randomStep(longest: 9000, using: &random)
+            do {
+                if case .read(let range) = step {
+                    let bytes = try disk.device.contents(range)
+                    try checkOldOrNew(SparseBytes(bytes), allowed: versions.map { SparseBytes($0[range]) })
+                } else {
+                    try apply(step, to: disk.device)
+                }
+                versions = versions.map { DiskModel($0).after(step) }
+                if case .synchronize = step { sinceSync = versions } else { sinceSync += versions }
+            } catch let error as DiskError {
+                failures.append("step \(number): \(error)")
+                // What failed may have been done in any part.
+                versions += versions.map { DiskModel($0).after(step) }
+                sinceSync += versions
+            }
+        }
+        var isClosed = false
+        do {
+            try disk.finish()
+            isClosed = true
+        } catch {
+            failures.append("finish: \(error)")
+        }
+        let happened = faulty.callCount(of: operation) > number
+        if happened, [.read, .write, .synchronize, .truncate].contains(operation) {
+            #expect(!failures.isEmpty, "\(operation) \(number) failed, and nobody heard of it")
+        }
+        try note("\(operation) \(number), \(isClosed), \(failures)") {
+            let again = try OpenDisk(files, writable: false).device
+            let shown = SparseBytes(try again.contents(0..<again.size))
+            try checkOldOrNew(shown, allowed: isClosed ? versions : sinceSync)
+        }
+        return happened
+    }
+
+    func apply(_ step: DiskModel.Step, to device: some BlockDevice) throws(DiskError) {
+        switch step {
+        case .read(let range): _ = try device.contents(range)
+        case .write(let bytes, let offset): try device.store(bytes, at: offset)
+        case .zero(let range): try device.zero(range)
+        case .synchronize: try device.synchronize()
+        }
+    }
+
+    @Test(arguments: FaultyFile.Operation.allCases, [1, 2])
+    func everyCallCanFailOnce(_ operation: FaultyFile.Operation, _ depth: Int) throws {
+        for seed in 1...2 as ClosedRange<UInt64> {
+            var random = SeededGenerator(seed: seed)
+            let chain = ChainBuilder(depth: depth, size: 40_000, blockSizes: .small, using: &random)
+            var number = 0
+            let error = DiskError(.io, "made to fail", errno: 5)
+            while try work(on: chain, failing: operation, number: number, error: error), number < 200 { number += 1 }
+            #expect(number > 0 || [.allocation, .usage, .truncate, .zero].contains(operation))
+        }
+    }
+
+    @Test(arguments: [0, 1, 2])
+    func aFailedSyncPoisonsTheDisk(_ depth: Int) throws {
+        var random = SeededGenerator(seed: 5)
+        var chain = ChainBuilder(depth: max(1, depth), size: 40_000, blockSizes: .small, using: &random)
+        if depth == 0 { chain.layers = [.random(.fixed, size: 40_000, blockSizes: .small, using: &random)] }
+        let files = chain.files()
+        let fails = Atomic(false)
+        let faulty = FaultyFile(files[0]) { call in
+            call.operation == .synchronize && fails.load(ordering: .sequentiallyConsistent)
+                ? .fail(DiskError(.io, "made to fail", errno: 5)) : .pass
+        }
+        let disk = try OpenDisk(faulty, parents: files.dropFirst(), writable: true)
+        try disk.device.store([1], at: 0)
+        try disk.device.synchronize()
+        fails.store(true, ordering: .sequentiallyConsistent)
+        // The write itself may need a sync, and fail.
+        try? disk.device.store([2], at: 0)
+        #expect(throws: DiskError.self) { try disk.device.synchronize() }
+        fails.store(false, ordering: .sequentiallyConsistent)
+        #expect(throws: DiskError.self) { try disk.device.synchronize() }
+        #expect(throws: DiskError.self) { try disk.device.store([3], at: 600) }
+        #expect(throws: DiskError.self) { try disk.device.synchronize() }
+        #expect(throws: DiskError.self) { try disk.finish() }
+        _ = try disk.device.contents(0..<100)
+    }
+
+    @Test(arguments: SeededGenerator.seeds(6), [1, 2])
+    func aFullHostDiskLeavesTheImageUsable(_ seed: UInt64, _ depth: Int) throws {
+        var random = SeededGenerator(seed: seed)
+        var chain = ChainBuilder(depth: depth, size: 60_000, blockSizes: .small, using: &random)
+        let free: UInt64 = chain.layers[0].blocks[1] == nil ? 1 : 2
+        chain.layers[0].blocks[free] = nil
+        chain.layers[0].blocks[0] = []
+        chain.layers[0].order = nil
+        let files = chain.files()
+        let start = files[0].content
+        let isFull = Atomic(true)
+        let partly = seed % 2
+        let faulty = FaultyFile(files[0]) { call in
+            let grows = call.operation == .write && call.offset + call.count > start.count
+            let lengthens = call.operation == .truncate && call.offset > start.count
+            guard grows || lengthens, isFull.load(ordering: .sequentiallyConsistent) else { return .pass }
+            return .fail(DiskError(.noSpace, "full", errno: 28), done: partly * min(call.count, 512))
+        }
+        let disk = try OpenDisk(faulty, parents: files.dropFirst(), writable: true)
+        var model = DiskModel(chain.shown)
+        let blockSize = UInt64(chain.layers[0].blockSize)
+        let target = free * blockSize + 100
+        do {
+            try disk.device.store([1, 2, 3], at: target)
+            Issue.record("a write to a full disk succeeds")
+        } catch {
+            #expect(error.kind == .noSpace)
+        }
+        try model.check(disk.device)
+        _ = try ReferenceVHD(files[0].content)
+        try model.perform(.write([7, 8, 9], at: 5), on: disk.device)
+        try disk.device.synchronize()
+        isFull.store(false, ordering: .sequentiallyConsistent)
+        try model.perform(.write([1, 2, 3], at: target), on: disk.device)
+        try model.check(disk.device)
+        try disk.finish()
+        let reference = try ReferenceVHD(files[0].content)
+        #expect(reference.shown(over: chain.shownBelow) == model.bytes)
+        #expect(reference.footersAgree)
+    }
+
+    @Test func aFullHostDiskStillDetachesCleanly() throws {
+        var builder = VHDBuilder(.dynamic, size: 40_000 / 512 * 512)
+        builder.blockSize = 4096
+        let file = MemoryFile(builder.build().content)
+        let before = try ReferenceVHD(file.content)
+        let length = file.content.count
+        let faulty = FaultyFile(file) { call in
+            call.operation == .write && call.offset + call.count > length ? .fail(DiskError(.noSpace, "full")) : .pass
+        }
+        let disk = try OpenDisk(faulty, writable: true)
+        #expect(throws: DiskError.self) { try disk.device.store([1], at: 0) }
+        try disk.device.synchronize()
+        try disk.finish()
+        let after = try ReferenceVHD(file.content)
+        #expect(after.shown() == before.shown())
+        #expect(after.footersAgree)
+    }
+
+    @Test(arguments: [false, true])
+    func aFileThatBecameShortGivesErrorsNeverZeros(_ writable: Bool) throws {
+        var builder = VHDBuilder(.dynamic, disk: SparseBytes([UInt8](repeating: 7, count: 32_768)), blockSize: 4096)
+        builder.alignment = .packed
+        let built = builder.build()
+        let last = try #require(built.blockOffsets[7])
+        let file = MemoryFile(built.content)
+        let disk = try OpenDisk(file, writable: writable)
+        _ = try disk.device.contents(0..<100)
+        try file.truncate(to: last + 512 + 2048)
+        #expect(try disk.device.contents(7 * 4096..<7 * 4096 + 2048) == [UInt8](repeating: 7, count: 2048))
+        do {
+            let bytes = try disk.device.contents(7 * 4096..<8 * 4096)
+            Issue.record("missing bytes read as \(bytes[4095])")
+        } catch {
+            #expect(error.kind == .io)
+        }
+        if writable { #expect(throws: DiskError.self) { try disk.device.synchronize() } }
+    }
+
+    @Test(arguments: [VHDBuilder.Subtype.fixed, .dynamic])
+    func aShortReadGivesAnErrorNeverZeros(_ subtype: VHDBuilder.Subtype) throws {
+        let builder = VHDBuilder(subtype, disk: SparseBytes([UInt8](repeating: 7, count: 32_768)), blockSize: 16384)
+        let cuts = Atomic(false)
+        let faulty = FaultyFile(MemoryFile(builder.build().content)) { call in
+            call.operation == .read && cuts.load(ordering: .sequentiallyConsistent)
+                ? .shorten(to: Int(call.count / 2)) : .pass
+        }
+        let disk = try OpenDisk(faulty, writable: false)
+        _ = try disk.device.contents(0..<32_768)
+        cuts.store(true, ordering: .sequentiallyConsistent)
+        do {
+            let bytes = try disk.device.contents(0..<10_000)
+            #expect(bytes == [UInt8](repeating: 7, count: 10_000), "missing bytes were made up")
+        } catch {
+            #expect(error.kind == .io)
+        }
+    }
+}
+
+extension DiskModel {
+    /// The bytes as they are after a step.
+    fileprivate func after(_ step: Step) -> SparseBytes {
+        var bytes = bytes
+        switch step {
+        case .write(let data, let offset): bytes.store(data, at: offset)
+        case .zero(let range): bytes.zero(range)
+        case .read, .synchronize: break
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,111 @@
+import BlockDevice
+import ByteIO
+import TestSupport
+import Testing
+import VHDFormat
+
+/// How a differencing image names its parent (`formats.md` §2.8).
+struct ParentReferenceTests {
+    func child(_ locators: [VHDBuilder.Locator], name: String = "") -> VHDBuilder {
+        var builder = VHDBuilder(.differencing, size: 20_480)
+        builder.blockSize = 4096
+        builder.parentID = (1...16).map { $0 * 3 }
+        builder.parentTimestamp = 77
+        builder.parentName = name
+        builder.locators = locators
+        return builder
+    }
+
+    func reference(_ builder: VHDBuilder) throws -> VHDParentReference {
+        try #require(OpenDisk(MemoryFile(builder.build().content), writable: false).leaf.facts.parent)
+    }
+
+    func locator(_ code: String, _ text: String) -> VHDBuilder.Locator {
+        VHDBuilder.Locator(code, encodeUTF16(text, .little))
+    }
+
+    @Test func candidatesComeInTheOrderInWhichTheyAreTried() throws {
+        let parent = try reference(
+            child(
+                [
+                    VHDBuilder.Locator("MacX", Array("file:///images/b%20c.vhd".utf8)),
+                    locator("W2ku", "C:\\images\\b.vhd"),
+                    VHDBuilder.Locator("Mac ", [1, 2, 3]),
+                    VHDBuilder.Locator("what", [1, 2, 3]),
+                    locator("W2ru", ".\\b.vhd"),
+                ],
+                name: "D:\\old\\b.vhd"
+            )
+        )
+        #expect(parent.uniqueID.bytes == (1...16).map { $0 * 3 })
+        #expect(parent.timestamp == 77)
+        #expect(parent.candidates.first == .relativePath(".\\b.vhd"))
+        #expect(
+            Set(parent.candidates.dropFirst().dropLast())
+                == [.absolutePath("C:\\images\\b.vhd"), .url("file:///images/b%20c.vhd")]
+        )
+        #expect(parent.candidates.last == .name("D:\\old\\b.vhd"))
+        #expect(parent.candidates.count == 4)
+    }
+
+    @Test func aDynamicDiskHasNoParent() throws {
+        let builder = VHDBuilder(.dynamic, size: 20_480)
+        #expect(try OpenDisk(MemoryFile(builder.build().content), writable: false).leaf.facts.parent == nil)
+    }
+
+    @Test func aLocatorEndsAtItsFirstNul() throws {
+        let padded = VHDBuilder.Locator("W2ru", encodeUTF16(".\\b.vhd\0\0garbage", .little))
+        #expect(try reference(child([padded])).candidates == [.relativePath(".\\b.vhd")])
+    }
+
+    @Test(arguments: [0, 1, 512, 4096, 0xFFFF_FFFF] as [UInt32])
+    func dataSpaceIsNotUsedForReading(_ space: UInt32) throws {
+        var odd = locator("W2ru", ".\\b.vhd")
+        odd.space = space
+        #expect(try reference(child([odd])).candidates == [.relativePath(".\\b.vhd")])
+    }
+
+    @Test func locatorsThatCannotBeReadAreSkipped() throws {
+        let good = locator("W2ku", "C:\\b.vhd")
+        var past = locator("W2ru", ".\\past.vhd")
+        past.claimedOffset = 1 << 40
+        var far = past
+        far.claimedOffset = .max - 3
+        var long = locator("W2ru", ".\\long.vhd")
+        long.length = 65_538
+        var longest = long
+        longest.length = .max
+        for bad in [past, far, long, longest, VHDBuilder.Locator("W2ru", [])] {
+            #expect(try reference(child([bad, good])).candidates == [.absolutePath("C:\\b.vhd")])
+        }
+    }
+
+    @Test func textThatIsNotQuiteUTF16IsReadAsFarAsItGoes() throws {
+        let odd = VHDBuilder.Locator("W2ru", encodeUTF16(".\\b.vhd", .little) + [0x41])
+        #expect(try reference(child([odd])).candidates == [.relativePath(".\\b.vhd")])
+        let lone = VHDBuilder.Locator("W2ru", encodeUTF16(".\\", .little) + [0x00, 0xD8] + encodeUTF16("b", .little))
+        #expect(try reference(child([lone])).candidates == [.relativePath(".\\\u{FFFD}b")])
+    }
+
+    @Test func aNameMayFillItsField() throws {
+        let name = String(repeating: "ä", count: 256)
+        #expect(try reference(child([], name: name)).candidates == [.name(name)])
+    }
+
+    @Test func readsPastAShorterParentGiveZeros() throws {
+        let parent = VHDBuilder(.dynamic, disk: SparseBytes([UInt8](repeating: 9, count: 10_240)), blockSize: 4096)
+        var child = VHDBuilder(.differencing, size: 40_960)
+        child.blockSize = 8192
+        child.setParent(parent, file: "parent.vhd")
+        let files = [child, parent].map { MemoryFile($0.build().content) }
+        let disk = try OpenDisk(files, writable: true)
+        var model = DiskModel(child.shown(over: parent.shown()))
+        try model.check(disk.device)
+        // Partial sectors on both sides of the parent's end.
+        try model.perform(.write([1, 2, 3], at: 10_239), on: disk.device)
+        try model.perform(.write([4, 5, 6], at: 30_001), on: disk.device)
+        try model.check(disk.device)
+        try disk.finish()
+        #expect(try ReferenceVHD(files[0].content).shown(over: parent.shown()) == model.bytes)
+    }
+}

@@ -1,0 +1,90 @@
+import BlockDevice
+import ByteIO
+import TestSupport
+import Testing
+import VHDFormat
+
+/// Random images and random work on them, against a model.
+struct PropertyTests {
+    @Test(arguments: SeededGenerator.seeds(60))
+    func everySoundImageReadsAsBuilt(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let sizes: [UInt32] = [512, 1024, 2048] + .writable
+        let size = UInt64.random(in: 512...600_000, using: &random)
+        let depth = Int.random(in: 1...4, using: &random)
+        let chain = ChainBuilder(depth: depth, size: size, blockSizes: sizes, using: &random)
+        let files = chain.files()
+        let disk = try OpenDisk(files, writable: false)
+        let model = DiskModel(chain.shown)
+        try model.check(disk.device)
+        for _ in 0..<20 { try model.check(random.range(in: model.size, longest: 50_000), of: disk.device) }
+        #expect(disk.leaf.facts.footer.uniqueID.bytes == chain.layers[0].uniqueID)
+        #expect(disk.leaf.facts.footer.diskType.rawValue == chain.layers[0].subtype.rawValue)
+    }
+
+    @Test(arguments: SeededGenerator.seeds(40))
+    func randomWorkMatchesTheModel(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let small = Bool.random(using: &random)
+        let size = UInt64.random(in: 5_000...(small ? 90_000 : 900_000), using: &random)
+        let depth = Int.random(in: 1...3, using: &random)
+        let chain = ChainBuilder(depth: depth, size: size, blockSizes: small ? .small : .writable, using: &random)
+        let files = chain.files()
+        let parents = files.dropFirst().map(\.content)
+        var model = DiskModel(chain.shown)
+        for _ in 0..<5 {
+            let disk = try OpenDisk(files, writable: true)
+            for _ in 0..<25 {
+                try model.perform(model.randomStep(longest: small ? 12_000 : 100_000, using: &random), on: disk.device)
+            }
+            try model.check(disk.device)
+            try disk.finish()
+            let reference = try ReferenceVHD(files[0].content)
+            #expect(reference.shown(over: chain.shownBelow) == model.bytes)
+            #expect(reference.footersAgree)
+        }
+        #expect(files.dropFirst().map(\.content) == parents)
+    }
+
+    @Test(arguments: SeededGenerator.seeds(8))
+    func threadsOnDisjointRangesDoNotDisturbEachOther(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let depth = Int.random(in: 1...2, using: &random)
+        let chain = ChainBuilder(depth: depth, size: 256 << 10, blockSizes: .small + [65536], using: &random)
+        let files = chain.files()
+        let disk = try OpenDisk(files, writable: true)
+        let model = DiskModel(chain.shown)
+        let device = disk.device
+        let size = device.size
+        // Each thread owns every fifth piece of 700 bytes: neighbours share sectors' blocks, and often sectors.
+        let threads = 4
+        let pieces = Int(size / 700)
+        try inParallel(threads + 1) { thread in
+            var random = SeededGenerator(seed: seed << 8 | UInt64(thread))
+            for round in 0..<2 {
+                for piece in stride(from: thread, to: pieces, by: threads + 1).shuffled(using: &random) {
+                    let start = UInt64(piece) * 700
+                    if thread == threads {
+                        // Nobody writes the last thread's pieces.
+                        try model.check(start..<start + 700, of: device)
+                        continue
+                    }
+                    try device.store([UInt8](repeating: UInt8(thread * 2 + round + 1), count: 700), at: start)
+                    if piece % 7 == 0 { try device.synchronize() }
+                    if piece % 11 == 0 {
+                        try device.zero(start..<start + 350)
+                        try device.store([UInt8](repeating: UInt8(thread * 2 + round + 1), count: 350), at: start)
+                    }
+                }
+            }
+        }
+        var expected = model
+        for piece in 0..<pieces where piece % (threads + 1) != threads {
+            let byte = UInt8(piece % (threads + 1) * 2 + 2)
+            expected.bytes.store([UInt8](repeating: byte, count: 700), at: UInt64(piece) * 700)
+        }
+        try expected.check(device)
+        try disk.finish()
+        #expect(try ReferenceVHD(files[0].content).shown(over: chain.shownBelow) == expected.bytes)
+    }
+}

@@ -1,0 +1,284 @@
+import BlockDevice
+import ByteIO
+import TestSupport
+import Testing
+
+/// The rules for writers (`formats.md` §2.5, §2.9, §8).
+struct WriterTests {
+    static let block: UInt64 = 4096
+
+    /// A disk of ten blocks of which some are full.
+    func image(_ subtype: VHDBuilder.Subtype, full blocks: [UInt64], byte: UInt8 = 0x77) -> VHDBuilder {
+        var disk = SparseBytes(count: 10 * Self.block)
+        for block in blocks { disk.store([UInt8](repeating: byte, count: Int(Self.block)), at: block * Self.block) }
+        return VHDBuilder(subtype, disk: disk, blockSize: UInt32(Self.block))
+    }
+
+    func child(full blocks: [UInt64], of parent: VHDBuilder) -> VHDBuilder {
+        var child = image(.differencing, full: blocks, byte: 0x22)
+        child.setParent(parent, file: "parent.vhd")
+        return child
+    }
+
+    // MARK: Nothing is touched without need
+
+    @Test(arguments: VHDBuilder.Subtype.allCases)
+    func openingForWritingAndReadingChangesNothing(_ subtype: VHDBuilder.Subtype) throws {
+        let parent = image(.dynamic, full: [1, 2])
+        let builder = subtype == .differencing ? child(full: [1, 4], of: parent) : image(subtype, full: [1, 4])
+        let file = RecordingFile(builder.build().content)
+        let below = subtype == .differencing ? [MemoryFile(parent.build().content)] : []
+        let disk = try OpenDisk(file, parents: below, writable: true)
+        _ = try disk.device.contents(0..<disk.device.size)
+        try disk.device.synchronize()
+        try disk.finish()
+        #expect(file.recording.operations.allSatisfy { $0 == .synchronize })
+    }
+
+    @Test func aParentIsNeverWritten() throws {
+        let parent = image(.dynamic, full: [0, 1, 2, 3])
+        let parentFile = MemoryFile(parent.build().content)
+        let before = parentFile.content
+        let disk = try OpenDisk(
+            MemoryFile(child(full: [1], of: parent).build().content),
+            parents: [parentFile],
+            writable: true
+        )
+        try disk.device.zero(0..<disk.device.size)
+        try disk.device.store([UInt8](repeating: 1, count: 30_000), at: 700)
+        try disk.finish()
+        #expect(parentFile.content == before)
+        #expect(throws: DiskError.self) {
+            try OpenDisk(parentFile, writable: false).device.store([1], at: 0)
+        }
+    }
+
+    @Test func whatIsNotUnderstoodIsPreserved() throws {
+        var builder = image(.dynamic, full: [1])
+        builder.edit(.copy, .tail, at: 86, (0..<426).map { UInt8(truncatingIfNeeded: $0) })
+        builder.edit(.header, at: 768, (0..<256).map { UInt8(truncatingIfNeeded: $0) })
+        builder.edit(.header, at: 8, UInt64(3))
+        builder.locators = [VHDBuilder.Locator("what", [UInt8](repeating: 0xEE, count: 5000))]
+        let built = builder.build()
+        let file = MemoryFile(built.content)
+        let disk = try OpenDisk(file, writable: true)
+        for block in 0..<10 as Range<UInt64> { try disk.device.store([1], at: block * Self.block + 5) }
+        try disk.finish()
+        let after = file.content
+        #expect(after[0..<1536] == built.content[0..<1536])
+        #expect(
+            after[built.tableOffset + 512..<built.headersEnd]
+                == built.content[built.tableOffset + 512..<built.headersEnd]
+        )
+        #expect(after[after.count - 512..<after.count] == builder.footer(.tail))
+    }
+
+    // MARK: Zeros
+
+    @Test func zerosIntoFreeBlocksOfADynamicDiskAllocateNothing() throws {
+        let builder = image(.dynamic, full: [1])
+        let file = MemoryFile(builder.build().content)
+        let before = file.content
+        let disk = try OpenDisk(file, writable: true)
+        try disk.device.zero(2 * Self.block..<9 * Self.block)
+        try disk.device.store([UInt8](repeating: 0, count: 5000), at: 3 * Self.block + 100)
+        try disk.finish()
+        #expect(try ReferenceVHD(file.content).blockOffsets.keys.sorted() == [1])
+        #expect(file.content.count == before.count)
+        #expect(try ReferenceVHD(file.content).shown() == builder.shown())
+    }
+
+    @Test func punchingABlockGivesItsSpaceBack() throws {
+        let builder = image(.dynamic, full: [1, 2, 3, 4])
+        let file = MemoryFile(builder.build().content)
+        let disk = try OpenDisk(file, writable: true)
+        let used = try disk.device.usage().allocatedBytes
+        try disk.device.zero(Self.block..<5 * Self.block)
+        #expect(try disk.device.contents(0..<disk.device.size) == [UInt8](repeating: 0, count: Int(disk.device.size)))
+        #expect(try disk.device.usage().allocatedBytes < used)
+        let run = try disk.device.allocation(at: 0, limit: disk.device.size)
+        #expect(!run.isData)
+        try disk.finish()
+        #expect(try ReferenceVHD(file.content).shown() == SparseBytes(count: disk.device.size))
+    }
+
+    @Test(arguments: [true, false], [true, false])
+    func aPunchedRangeOfAChildIsZeroNeverTheParent(_ isAllocated: Bool, _ writesZeros: Bool) throws {
+        let parent = image(.dynamic, full: Array(0..<10))
+        let files = [child(full: isAllocated ? [2, 3, 4] : [], of: parent), parent].map {
+            MemoryFile($0.build().content)
+        }
+        var disk = try OpenDisk(files, writable: true)
+        var model = DiskModel(SparseBytes(try disk.device.contents(0..<disk.device.size)))
+        for range in [
+            2 * Self.block..<3 * Self.block, 3 * Self.block + 512..<4 * Self.block,
+            5 * Self.block - 100..<6 * Self.block + 77,
+        ] {
+            let zeros = [UInt8](repeating: 0, count: range.count)
+            try model.perform(writesZeros ? .write(zeros, at: range.lowerBound) : .zero(range), on: disk.device)
+        }
+        try model.check(disk.device)
+        try disk.finish()
+        disk = try OpenDisk(files, writable: true)
+        try model.check(disk.device)
+        // A block that was zeroed and is written again in part must not show the parent beside it.
+        try model.perform(.write([1], at: 2 * Self.block + 1000), on: disk.device)
+        try model.perform(.zero(0..<10 * Self.block), on: disk.device)
+        try model.perform(.write([2], at: 7 * Self.block + 1), on: disk.device)
+        try model.check(disk.device)
+        try disk.finish()
+        #expect(try ReferenceVHD(files[0].content).shown(over: parent.shown()) == model.bytes)
+    }
+
+    // MARK: New blocks
+
+    /// The file's end holds what a crashed session left: a block that nothing refers to.
+    @Test(arguments: VHDBuilder.Alignment.allCases, [1, 2])
+    func newBlocksAreZeroedWhateverLayThere(_ alignment: VHDBuilder.Alignment, _ depth: Int) throws {
+        let parent = image(.dynamic, full: [])
+        var builder = depth == 1 ? image(.dynamic, full: [1, 7, 8]) : child(full: [1, 7, 8], of: parent)
+        builder.alignment = alignment
+        builder.entryOverrides = [7: .max, 8: .max]
+        let files = [MemoryFile(builder.build().content)] + (depth == 1 ? [] : [MemoryFile(parent.build().content)])
+        var model = DiskModel(SparseBytes(count: 10 * Self.block))
+        model.bytes.store(builder.disk[Self.block..<2 * Self.block], at: Self.block)
+        let disk = try OpenDisk(files, writable: true)
+        try model.check(disk.device)
+        for block in [0, 3, 5, 9] as [UInt64] {
+            try model.perform(.write([1, 2, 3], at: block * Self.block + 1300), on: disk.device)
+        }
+        try model.check(disk.device)
+        try disk.finish()
+        let reference = try ReferenceVHD(files[0].content)
+        #expect(reference.shown(over: depth == 1 ? nil : parent.shown()) == model.bytes)
+        guard depth == 1 else { return }
+        #expect(reference.bitmapsAreFull)
+        // What qemu sees, which ignores bitmaps.
+        for (block, offset) in reference.blockOffsets {
+            let data = files[0].content[offset + 512..<offset + 512 + Self.block]
+            #expect(data == model.bytes[block * Self.block..<(block + 1) * Self.block])
+        }
+    }
+
+    @Test func theGapAndTheOldFooterOfAWindowsImageDoNotShowUp() throws {
+        var builder = VHDBuilder(.dynamic, size: 6 << 20)
+        builder.blocks = [0: []]
+        builder.disk.store([UInt8](repeating: 0x77, count: 2 << 20), at: 0)
+        let file = MemoryFile(builder.build().content)
+        var model = DiskModel(builder.shown())
+        let disk = try OpenDisk(file, writable: true)
+        try model.perform(.write([1], at: 3 << 20), on: disk.device)
+        try model.check(disk.device)
+        try disk.finish()
+        let reference = try ReferenceVHD(file.content)
+        #expect(reference.shown() == model.bytes)
+        let offset = try #require(reference.blockOffsets[1])
+        #expect(file.content[offset + 512..<offset + 512 + (1 << 20)].allSatisfy { $0 == 0 })
+    }
+
+    @Test(arguments: VHDBuilder.Alignment.allCases, [4096, 65536, 0x8_0000, 0x40_0000] as [UInt32])
+    func newBlocksKeepTheFilesAlignment(_ alignment: VHDBuilder.Alignment, _ blockSize: UInt32) throws {
+        var builder = VHDBuilder(.dynamic, size: 4 * UInt64(blockSize))
+        builder.blockSize = blockSize
+        builder.blocks = [2: []]
+        builder.disk.store([1], at: 2 * UInt64(blockSize))
+        builder.alignment = alignment
+        // The first block is off the 4 KiB grid.
+        if alignment == .packed { builder.gaps[2] = 2 }
+        let file = MemoryFile(builder.build().content)
+        let disk = try OpenDisk(file, writable: true)
+        for block in [3, 0, 1] as [UInt64] { try disk.device.store([9], at: block * UInt64(blockSize) + 700) }
+        try disk.finish()
+        let reference = try ReferenceVHD(file.content)
+        #expect(reference.blockOffsets.count == 4)
+        if alignment == .windows {
+            #expect(reference.blockOffsets.values.allSatisfy { ($0 + reference.bitmapLength) % 4096 == 0 })
+            #expect(file.content.count % 4096 == 0)
+        }
+        let used = 4 * (UInt64(blockSize) + reference.bitmapLength)
+        #expect(file.content.count < used + 4 * 4096 + 8192)
+    }
+
+    // MARK: Sessions
+
+    @Test(arguments: SeededGenerator.seeds(6), [1, 2])
+    func sessionsDoNotMakeTheFileGrowForEver(_ seed: UInt64, _ depth: Int) throws {
+        var random = SeededGenerator(seed: seed)
+        let parent = image(.dynamic, full: [0, 1, 2])
+        let builder = depth == 1 ? image(.dynamic, full: [1, 3]) : child(full: [1, 3], of: parent)
+        let files = [MemoryFile(builder.build().content)] + (depth == 1 ? [] : [MemoryFile(parent.build().content)])
+        var sizes: [UInt64] = []
+        for _ in 0..<8 {
+            let disk = try OpenDisk(files, writable: true)
+            let bytes = random.bytes(Int(disk.device.size))
+            try disk.device.store(bytes, at: 0)
+            try disk.device.synchronize()
+            try disk.device.zero(0..<disk.device.size)
+            try disk.device.store(Array(bytes[..<20_000]), at: 5000)
+            try disk.finish()
+            sizes.append(files[0].content.count)
+        }
+        // A block that was given back may leave room for one more; after that nothing grows.
+        #expect(sizes.max() == sizes[1], "\(sizes)")
+        #expect(try ReferenceVHD(files[0].content).footersAgree)
+    }
+
+    @Test func abandonedSessionsDoNotMakeTheFileGrowForEver() throws {
+        let file = MemoryFile(image(.dynamic, full: [1]).build().content)
+        var sizes: [UInt64] = []
+        for round in 0..<6 as Range<UInt64> {
+            let recorder = RecordingFile(file.content)
+            let disk = try OpenDisk(recorder, writable: true)
+            try disk.device.store([1], at: (2 + round % 3) * Self.block)
+            // Killed before the table was written: the space stays behind without an owner.
+            let operations = recorder.recording.operations.lastIndex { operation in
+                if case .write(_, let bytes) = operation { return bytes.count < 600 }
+                return false
+            }
+            file.content = recorder.recording.content(after: operations ?? 0)
+            sizes.append(file.content.count)
+        }
+        #expect((sizes.last ?? 0) <= (sizes.first ?? 0) + 4 * (Self.block + 4096), "\(sizes)")
+    }
+
+    @Test(arguments: [511, 512])
+    func finishLeavesTwoEqualFootersAndNothingBehindThem(_ footerLength: Int) throws {
+        var builder = image(.dynamic, full: [1])
+        builder.footerLength = footerLength
+        builder.edit(.copy, at: 64, UInt32(5), fixesChecksum: false)
+        let file = MemoryFile(builder.build().content)
+        let disk = try OpenDisk(file, writable: true)
+        try disk.device.store([1], at: Self.block)
+        try disk.finish()
+        let reference = try ReferenceVHD(file.content)
+        #expect(reference.footersAgree)
+        let end = reference.blockOffsets.values.max() ?? 0
+        #expect(file.content.count <= end + 512 + Self.block + 4096)
+        #expect(file.content.count % 512 == 0)
+    }
+
+    @Test func aXenBatmapNeverClaimsMoreThanTheBitmaps() throws {
+        let parent = image(.dynamic, full: Array(0..<10))
+        var builder = child(full: [1, 3], of: parent)
+        builder.blocks[5] = [true] + [Bool](repeating: false, count: 7)
+        (builder.creator, builder.creatorVersion, builder.batmap) = ("tap\0", 0x0001_0003, .good)
+        let built = builder.build()
+        let files = [MemoryFile(built.content), MemoryFile(parent.build().content)]
+        let disk = try OpenDisk(files, writable: true)
+        var model = DiskModel(builder.shown(over: parent.shown()))
+        try model.perform(.write([1, 2], at: 4 * Self.block + 512), on: disk.device)
+        try model.perform(.write([1, 2], at: 5 * Self.block + 1024), on: disk.device)
+        try model.perform(.zero(Self.block..<2 * Self.block), on: disk.device)
+        try disk.finish()
+        let content = files[0].content
+        let reference = try ReferenceVHD(content)
+        #expect(reference.shown(over: parent.shown()) == model.bytes)
+        let map = built.tableOffset + 512
+        guard content[map..<map + 8].elementsEqual(Array("tdbatmap".utf8)) else { return }
+        let bits = content[map + 512..<map + 514]
+        for block in 0..<10 as Range<UInt64> where bits[Int(block / 8)] & 0x80 >> UInt8(block % 8) != 0 {
+            let offset = try #require(reference.blockOffsets[block])
+            #expect(content[offset..<offset + 1] == [0xFF])
+        }
+    }
+}
