@@ -68,7 +68,7 @@ public final class Attachment: Sendable {
 
     private let phase = Atomic<UInt8>(Phase.attached.rawValue)
     /// Bytes have been written since the image was last made complete.
-    private let isDirty = Atomic(false)
+    let isDirty = Atomic(false)
     let activity = Monitor(Activity())
 
     init(

@@ -185,7 +185,11 @@ extension AttachWords {
         for index in parents.indices {
             let path = try requester.absolute(FilePath(bytes: parents[index].bytes))
             guard let word = Word(path.bytes) else {
-                throw AttachError(.invalidParameter, "a path of a request can't have a newline in it", path: path.string)
+                throw AttachError(
+                    .invalidParameter,
+                    "a path of a request can't have a newline in it",
+                    path: path.string
+                )
             }
             words.parents[index] = word
         }
