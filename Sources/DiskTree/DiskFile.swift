@@ -1,6 +1,7 @@
 internal import BlockDevice
 internal import FileSystem
 internal import Logging
+internal import Synchronization
 internal import SystemPackage
 internal import VirtualDisk
 
@@ -10,6 +11,8 @@ final class DiskFile: OpenFile {
     private let mode: OpenMode
     private let log: Logger
     private weak let tree: DiskTree?
+    /// It can write, and has since a copy of it was last closed.
+    private let isActive: Atomic<Bool>
     let isSlow = false
 
     init(_ attachment: Attachment, mode: OpenMode, tree: DiskTree, log: Logger) throws(Errno) {
@@ -17,6 +20,7 @@ final class DiskFile: OpenFile {
         self.mode = mode
         self.tree = tree
         self.log = log
+        isActive = Atomic(mode.writes)
         guard !mode.writes || !attachment.isReadOnly else { throw .readOnlyFileSystem }
         do {
             try attachment.didOpen(writing: mode.writes)
@@ -52,6 +56,7 @@ final class DiskFile: OpenFile {
         guard bytes.byteCount > 0 else { return 0 }
         guard offset < attachment.size else { throw .noSpace }
         let count = Int(min(UInt64(bytes.byteCount), attachment.size - offset))
+        setActive(true)
         do {
             try attachment.write(bytes.extracting(0..<count), at: offset)
             if mode.isSynchronous { try attachment.synchronize() }
@@ -65,6 +70,7 @@ final class DiskFile: OpenFile {
         let (end, overflow) = offset.addingReportingOverflow(count)
         guard !overflow, end <= attachment.size else { throw .noSpace }
         guard request != .allocate else { return }
+        setActive(true)
         do {
             try attachment.zero(offset..<end)
             if mode.isSynchronous { try attachment.synchronize() }
@@ -102,11 +108,16 @@ final class DiskFile: OpenFile {
 
     func flush() throws(Errno) {
         guard mode.writes else { return }
+        setActive(false)
         do {
-            try attachment.completeIfLastWriter()
+            try attachment.completeIfUnattended()
         } catch {
             throw failure(error)
         }
+    }
+
+    private func setActive(_ value: Bool) {
+        if isActive.exchange(value, ordering: .acquiringAndReleasing) != value { attachment.writer(isActive: value) }
     }
 
     func release() {

@@ -39,7 +39,11 @@ public final class Attachment: Sendable {
     struct Activity: Sendable {
         var openFiles = 0
         var openWriters = 0
+        /// Of those, the ones that may still write: they have closed no copy of their descriptor since their last write.
+        var activeWriters = 0
         var writesRunning = 0
+        /// The end has come, and can't be taken back.
+        var hasEnded = false
     }
 
     /// Counts attachments of this process; never used again.
@@ -118,7 +122,10 @@ public final class Attachment: Sendable {
         try activity.update { (activity) throws(DiskError) in
             guard isAttached else { throw gone() }
             activity.openFiles += 1
-            if writing { activity.openWriters += 1 }
+            if writing {
+                activity.openWriters += 1
+                activity.activeWriters += 1
+            }
         }
     }
 
@@ -132,9 +139,17 @@ public final class Attachment: Sendable {
         if isLast, phase.load(ordering: .acquiring) == Phase.lingering.rawValue { end(.ended) }
     }
 
-    /// A writer closes a copy of its descriptor: when nobody else writes, the image is made complete.
-    public func completeIfLastWriter() throws(DiskError) {
-        guard isDirty.load(ordering: .acquiring), activity.update({ $0.openWriters }) <= 1 else { return }
+    /// A writer has closed a copy of its descriptor, or writes again after that.
+    ///
+    /// The kernel tells us of the last close (`didClose`) late, when the next program may already have come and gone. So one that closes
+    /// counts as gone at once, until it writes again.
+    public func writer(isActive: Bool) {
+        activity.update { $0.activeWriters += isActive ? 1 : -1 }
+    }
+
+    /// Makes the image complete if nobody is left who writes.
+    public func completeIfUnattended() throws(DiskError) {
+        guard isDirty.load(ordering: .acquiring), activity.update({ $0.activeWriters }) == 0 else { return }
         try complete()
     }
 
@@ -178,8 +193,11 @@ public final class Attachment: Sendable {
             guard isAttached else { throw gone() }
             activity.writesRunning += 1
         }
-        defer { activity.update { $0.writesRunning -= 1 } }
-        isDirty.store(true, ordering: .releasing)
+        defer {
+            // Behind the write: one that runs beside `complete` is not in what that made durable.
+            isDirty.store(true, ordering: .releasing)
+            activity.update { $0.writesRunning -= 1 }
+        }
         try body()
     }
 
@@ -226,13 +244,17 @@ public final class Attachment: Sendable {
 
     /// Takes a stop back: the detach has failed.
     func resume() {
-        activity.update { _ in phase.store(Phase.attached.rawValue, ordering: .releasing) }
+        activity.update { activity in
+            guard !activity.hasEnded else { return }
+            phase.store(Phase.attached.rawValue, ordering: .releasing)
+        }
     }
 
     /// Ends it, for good or as far as open files allow, and lets go of the locks.
     func end(_ newPhase: Phase) {
         let isOver = activity.update { activity in
             let isOver = newPhase == .ended || activity.openFiles == 0
+            activity.hasEnded = true
             phase.store((isOver ? .ended : newPhase).rawValue, ordering: .releasing)
             return isOver
         }

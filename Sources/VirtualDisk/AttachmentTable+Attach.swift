@@ -35,6 +35,7 @@ extension AttachmentTable {
         try configuration.policy.check(requester.credentials)
         let flags = try checkedFlags(words)
         let path = try requester.absolute(path)
+        let words = try words.withAbsoluteParents(for: requester)
         let isPermanent = flags.contains(.permanentLifetime)
         let journal = isPermanent && record == nil ? try requireJournal() : nil
 
@@ -61,8 +62,9 @@ extension AttachmentTable {
             log.info("attached \(attachment.imagePath) as \(name)")
             return attachment
         } catch {
-            _ = state.withLock { $0.reserved.remove(name) }
+            // In this order: claims are made in a name that nobody else may have meanwhile.
             claims.release(name.text)
+            _ = state.withLock { $0.reserved.remove(name) }
             throw error
         }
     }
@@ -173,5 +175,20 @@ extension AttachmentTable {
             state.reserved.remove(attachment.name)
             state.attachments[attachment.name] = attachment
         }
+    }
+}
+
+extension AttachWords {
+    /// The same with absolute paths in `parent=`: a permanent attachment is made again when there is no working directory to start from.
+    fileprivate func withAbsoluteParents(for requester: Requester) throws(AttachError) -> AttachWords {
+        var words = self
+        for index in parents.indices {
+            let path = try requester.absolute(FilePath(bytes: parents[index].bytes))
+            guard let word = Word(path.bytes) else {
+                throw AttachError(.invalidParameter, "a path of a request can't have a newline in it", path: path.string)
+            }
+            words.parents[index] = word
+        }
+        return words
     }
 }

@@ -14,26 +14,41 @@ extension AttachmentTable {
     /// - Returns: the name of what was detached.
     public func detach(_ target: Word, force: Bool, for requester: Requester) throws(AttachError) -> AttachmentName {
         try configuration.policy.check(requester.credentials)
-        if let name = dropDormant(target) { return name }
+        if let name = try dropDormant(target) { return name }
         let attachment = try find(target, for: requester)
         try stop(attachment, force: force)
-        do {
-            try attachment.complete()
+        do throws(AttachError) {
+            try complete(attachment)
+            try forget(attachment)
         } catch {
             guard force else {
                 attachment.resume()
-                throw AttachError(
-                    .vhdMetadataWriteFailure,
-                    "its last writes could not be made durable, so it stays attached: \(error.text); "
-                        + "detach NAME force gives them up",
-                    path: attachment.imagePath.string
-                )
+                throw error
             }
-            log.error("\(attachment.name): its last writes could not be made durable: \(error)")
+            log.error("\(attachment.name): \(error)")
         }
         try remove(attachment, isForced: force)
         log.info("detached \(attachment.name)")
         return attachment.name
+    }
+
+    private func complete(_ attachment: Attachment) throws(AttachError) {
+        do {
+            try attachment.complete()
+        } catch {
+            throw AttachError(
+                .vhdMetadataWriteFailure,
+                "its last writes could not be made durable, so it stays attached: \(error.text); "
+                    + "detach NAME force gives them up",
+                path: attachment.imagePath.string
+            )
+        }
+    }
+
+    /// Drops the record of a permanent attachment: while the name is still taken, so that it is not another one's record.
+    private func forget(_ attachment: Attachment) throws(AttachError) {
+        guard attachment.lifetime == .permanent, case .success(let journal) = configuration.journal else { return }
+        try journal.remove(attachment.name)
     }
 
     private func stop(_ attachment: Attachment, force: Bool) throws(AttachError) {
@@ -57,26 +72,35 @@ extension AttachmentTable {
     }
 
     private func remove(_ attachment: Attachment, isForced: Bool) throws(AttachError) {
-        let isOurs = state.withLock { state in
+        // Someone else has detached it meanwhile.
+        guard take(attachment) else {
+            throw AttachError(.notFound, "not attached", path: attachment.imagePath.string)
+        }
+        attachment.end(.ended)
+        release(attachment.name)
+        tellEnd(of: attachment, isForced: isForced)
+    }
+
+    /// Makes an attachment invisible; false if it already was. Its name stays taken until its claims on files are given up, which
+    /// are made in its name.
+    private func take(_ attachment: Attachment) -> Bool {
+        state.withLock { state in
             guard state.attachments[attachment.name] === attachment else { return false }
             state.attachments[attachment.name] = nil
+            state.reserved.insert(attachment.name)
             return true
-        }
-        // Someone else has detached it meanwhile.
-        guard isOurs else { throw AttachError(.notFound, "not attached", path: attachment.imagePath.string) }
-        attachment.end(.ended)
-        claims.release(attachment.name.text)
-        tellEnd(of: attachment, isForced: isForced)
-        if attachment.lifetime == .permanent, case .success(let journal) = configuration.journal {
-            try journal.remove(attachment.name)
         }
     }
 
-    private func dropDormant(_ target: Word) -> AttachmentName? {
-        guard let name = AttachmentName(target.text),
-            state.withLock({ $0.dormant.removeValue(forKey: name) }) != nil
-        else { return nil }
-        if case .success(let journal) = configuration.journal { try? journal.remove(name) }
+    private func release(_ name: AttachmentName) {
+        claims.release(name.text)
+        _ = state.withLock { $0.reserved.remove(name) }
+    }
+
+    private func dropDormant(_ target: Word) throws(AttachError) -> AttachmentName? {
+        guard let name = AttachmentName(target.text), state.withLock({ $0.dormant[name] }) != nil else { return nil }
+        if case .success(let journal) = configuration.journal { try journal.remove(name) }
+        state.withLock { $0.dormant[name] = nil }
         return name
     }
 
@@ -84,10 +108,12 @@ extension AttachmentTable {
 
     /// Takes back an attach whose requester has stopped waiting.
     public func withdraw(_ attachment: Attachment) {
-        endImplicitly(attachment)
-        if attachment.lifetime == .permanent, case .success(let journal) = configuration.journal {
-            try? journal.remove(attachment.name)
+        do {
+            try forget(attachment)
+        } catch {
+            log.error("\(attachment.name): \(error)")
         }
+        endImplicitly(attachment)
     }
 
     /// The handle has been closed for the last time: what was tied to it ends. Files that are open can be read to their end.
@@ -102,12 +128,7 @@ extension AttachmentTable {
     }
 
     private func endImplicitly(_ attachment: Attachment) {
-        let isOurs = state.withLock { state in
-            guard state.attachments[attachment.name] === attachment else { return false }
-            state.attachments[attachment.name] = nil
-            return true
-        }
-        guard isOurs else { return }
+        guard take(attachment) else { return }
         _ = attachment.stopWriting(unlessOpen: false)
         do {
             try attachment.complete()
@@ -115,7 +136,7 @@ extension AttachmentTable {
             log.error("\(attachment.name): its last writes could not be made durable: \(error)")
         }
         attachment.end(.lingering)
-        claims.release(attachment.name.text)
+        release(attachment.name)
         tellEnd(of: attachment, isForced: false)
         log.info("\(attachment.name) has ended with its \(attachment.lifetime.word)")
     }

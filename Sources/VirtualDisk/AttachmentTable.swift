@@ -16,7 +16,7 @@ public final class AttachmentTable: Sendable {
 
     struct State: Sendable {
         var attachments: [AttachmentName: Attachment] = [:]
-        /// Names of attaches that are under way.
+        /// Names of attaches and of ends that are under way.
         var reserved: Set<AttachmentName> = []
         /// Permanent attachments that could not be attached again.
         var dormant: [AttachmentName: DormantAttachment] = [:]
@@ -100,8 +100,11 @@ public final class AttachmentTable: Sendable {
     /// Finds an attached disk by its name or by the path of its image.
     public func find(_ target: Word, for requester: Requester) throws(AttachError) -> Attachment {
         if let name = AttachmentName(target.text), let found = attachment(named: name) { return found }
-        let path = try? requester.absolute(FilePath(bytes: target.bytes))
-        if let path, let found = attachments.first(where: { $0.imagePath == path || $0.requestedPath == path }) {
+        if let path = try? requester.absolute(FilePath(bytes: target.bytes)).lexicallyNormalized(),
+            let found = attachments.first(where: {
+                $0.imagePath == path || $0.requestedPath.lexicallyNormalized() == path
+            })
+        {
             return found
         }
         throw AttachError(.notFound, "not attached", path: target.text)

@@ -14,9 +14,9 @@ public struct Requester: Sendable {
         self.workingDirectory = workingDirectory
     }
 
-    /// The absolute form of a path of a request.
+    /// The absolute form of a path of a request. `..` stays: behind a symbolic link only the host knows where it leads.
     public func absolute(_ path: FilePath) throws(AttachError) -> FilePath {
-        if path.isAbsolute { return path.lexicallyNormalized() }
+        if path.isAbsolute { return path }
         guard let workingDirectory else {
             throw AttachError(
                 .pathNotFound,
@@ -24,7 +24,7 @@ public struct Requester: Sendable {
                 path: path.string
             )
         }
-        return workingDirectory.pushing(path).lexicallyNormalized()
+        return workingDirectory.pushing(path)
     }
 }
 
