@@ -47,9 +47,11 @@ public enum FileHolders {
         }
         var found: [FileHolder] = []
         scan { process in
-            if process.folders.contains(where: isInside) || process.openFiles.contains(where: { isInside($0.target) })
-                || process.mappedFiles(below: below)
-            {
+            let isOpen = process.openFiles.contains { file in
+                // The folder itself, locked: that is the `ServiceMark` of the one who serves it, below the mount.
+                isInside(file.target) && !(file.target == path && process.hasLock(on: file.number))
+            }
+            if isOpen || process.folders.contains(where: isInside) || process.mappedFiles(below: below) {
                 found.append(process.holder)
             }
             return found.count < limit

@@ -27,7 +27,7 @@ public enum Processes {
     /// - Returns: its exit status, as `waitForEnd` has it, and what it wrote to standard output and standard error.
     public static func run(_ words: [String]) throws(Errno) -> (status: Int32, output: String) {
         let (output, input) = try FileDescriptor.pipe(options: .closeOnExec)
-        defer { try? output.close() }
+        let received = Descriptor(owning: output.rawValue)
         var child = pid_t()
         let status = unsafe withSpawnSettings(output: input.rawValue) { actions, attributes in
             var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
@@ -36,7 +36,7 @@ public enum Processes {
         }
         try? input.close()
         guard status == 0 else { throw Errno(rawValue: status) }
-        let text = String(decoding: readToEnd(output.rawValue), as: UTF8.self)
+        let text = String(decoding: try received.receive(), as: UTF8.self)
         return (waitForEnd(of: child), text)
     }
 
@@ -59,14 +59,5 @@ public enum Processes {
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         return unsafe body(&actions, &attributes)
-    }
-
-    private static func readToEnd(_ descriptor: CInt) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4096)
-        while let count = try? retrying({ unsafe read(descriptor, &chunk, chunk.count) }), count > 0 {
-            bytes += chunk.prefix(count)
-        }
-        return bytes
     }
 }

@@ -28,4 +28,30 @@ public enum Surroundings {
     public static func leaveWorkingDirectory() {
         _ = unsafe chdir("/")
     }
+
+    /// The bytes of an argument of the command line, which Swift shows with U+FFFD where they are not UTF-8.
+    ///
+    /// Two arguments that look the same are taken as they look.
+    public static func argument(shownAs text: String) -> [UInt8] {
+        let shown = Array(text.utf8)
+        guard text.unicodeScalars.contains("\u{FFFD}") else { return shown }
+        var found: Set<[UInt8]> = []
+        for index in 0..<Int(CommandLine.argc) {
+            guard let argument = unsafe CommandLine.unsafeArgv[index] else { continue }
+            let bytes = unsafe UnsafeBufferPointer(start: argument, count: strlen(argument)).map {
+                UInt8(bitPattern: $0)
+            }
+            if String(decoding: bytes, as: UTF8.self) == text { found.insert(bytes) }
+        }
+        return found.count == 1 ? found.first ?? shown : shown
+    }
+
+    /// Opens `/dev/null` for those of the three standard streams that are closed, so that no other file takes their numbers.
+    public static func openStandardStreams() {
+        var descriptor: CInt
+        repeat {
+            descriptor = unsafe open("/dev/null", O_RDWR)
+        } while (0...2).contains(descriptor)
+        close(descriptor)
+    }
 }

@@ -5,8 +5,13 @@ struct MountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vhdfs",
         abstract: "Attach disk images and show them as files.",
-        version: Program.version
+        version: Program.version,
+        // Ours is longer, and has the verbs and the words in it.
+        helpNames: []
     )
+
+    @Flag(name: [.customShort("h"), .customLong("help")], help: "Tell how to use it.")
+    var wantsHelp = false
 
     @Argument(help: "The images to attach ('none' is no image), and last the mount point.")
     var operands: [String] = []
@@ -30,6 +35,7 @@ struct MountCommand: ParsableCommand {
     var logLevel = "info"
 
     func run() throws {
+        if wantsHelp { return Console.say(HelpText.text) }
         try Daemon(MountPlan(self)).run()
     }
 }

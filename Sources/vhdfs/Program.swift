@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import ControlLanguage
+internal import Platform
 internal import VirtualDisk
 
 /// The whole program: finds out what is asked for, does it, and says how it went.
@@ -14,10 +14,17 @@ enum Program {
     }
 
     /// The verbs. Any other first word belongs to a mount, so a mount point of such a name is written `./attach`.
-    private static let verbs: [String: any ParsableCommand.Type] = [:]
+    private static let verbs: [String: any ParsableCommand.Type] = [
+        "attach": AttachVerb.self,
+        "detach": DetachVerb.self,
+        "info": InfoVerb.self,
+        "list": ListVerb.self,
+        "unmount": UnmountVerb.self,
+    ]
 
     /// Runs the program with its arguments; returns the exit status.
     static func run(_ arguments: [String]) -> Int32 {
+        Surroundings.openStandardStreams()
         let verb = arguments.first.flatMap { verbs[$0] }
         let command = verb ?? MountCommand.self
         do {

@@ -6,7 +6,7 @@ internal import SystemPackage
 enum UserPath {
     /// The absolute form of a path; links, `.` and `..` in it stay.
     static func absolute(_ path: String) -> FilePath {
-        absolute(FilePath(path))
+        absolute(FilePath(bytes: Surroundings.argument(shownAs: path)))
     }
 
     /// The absolute form of a path that is a word of a request.

@@ -26,12 +26,12 @@ struct Background {
         }
     }
 
-    /// What the child has to say it says itself: it has the same standard error.
+    /// What went wrong the child says itself: it has the same standard error.
     private static func follow(_ child: Int32, _ waiting: FileDescriptor) -> Int32 {
         if Processes.waitForWord(from: waiting) { return Program.Status.success }
         let status = Processes.waitForEnd(of: child)
         if status >= 128 { Console.complain("the daemon was killed by signal \(status - 128)") }
-        return status == Program.Status.success ? Program.Status.failure : status
+        return Program.Status.failure
     }
 
     /// Lets go of the terminal and tells the parent that all is well.

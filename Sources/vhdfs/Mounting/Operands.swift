@@ -28,27 +28,15 @@ struct Operands {
     /// - Returns: nil when it is attached already, because it is permanent: a line of fstab may say so at each start.
     private func attach(_ image: FilePath) throws(AttachError) -> Attachment? {
         do throws(AttachError) {
-            return try attach(image, words)
-        } catch  where error.error == .sharingViolation {
-            guard let path = Word(image.bytes), let earlier = try? table.find(path, for: requester),
-                earlier.lifetime == .permanent
+            return try words.attaching(image) { (words) throws(AttachError) in
+                try table.attach(image, words, for: requester, lifetime: .fileSystem, cancellation: cancellation)
+            }
+        } catch {
+            guard error.error == .sharingViolation, let path = Word(image.bytes),
+                let earlier = try? table.find(path, for: requester), earlier.lifetime == .permanent
             else { throw error }
             log.info("\(image) is attached permanently as \(earlier.name)")
             return nil
-        } catch  where error.error == .writeProtect && !words.isReadOnly {
-            return try attachISO(image, orThrow: error)
         }
-    }
-
-    /// An ISO can't be attached in any other way than read-only, so nobody need say it.
-    private func attachISO(_ image: FilePath, orThrow error: AttachError) throws(AttachError) -> Attachment {
-        guard let kind = try? ImageInspection(image).format, kind == "iso" else { throw error }
-        var words = words
-        words.isReadOnly = true
-        return try attach(image, words)
-    }
-
-    private func attach(_ image: FilePath, _ words: AttachWords) throws(AttachError) -> Attachment {
-        try table.attach(image, words, for: requester, lifetime: .fileSystem, cancellation: cancellation)
     }
 }

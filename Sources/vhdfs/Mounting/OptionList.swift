@@ -33,6 +33,8 @@ struct OptionList: Equatable {
         case ("manage-group", let value?) where !value.isEmpty: manageGroup = value
         case ("fsname", let value?) where !value.isEmpty: fileSystemName = value
         case ("subtype", "vhdfs"): break
+        case ("max_read", let value?) where UInt32(value) == nil:
+            throw UsageError("wrong value in '\(option)': max_read= takes a number of bytes")
         default: try takeForeign(option, key, hasValue: value != nil)
         }
     }
