@@ -1,8 +1,9 @@
 # Everything that a developer, a user who builds it, and CI need. `make help` lists it.
 
 SWIFT ?= swift
+PREFIX ?= /usr/local
 
-.PHONY: help run build test check format lint test-thread test-address packages-build packages-test clean
+.PHONY: help run build install test check format lint test-thread test-address packages-build packages-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -14,8 +15,11 @@ packages-test:
 	@scripts/install-packages build test
 
 build: packages-build ## Build the release binary, .build/release/vhdfs
-	$(SWIFT) build -c release --product vhdfs
-	$(SWIFT) build -c release --product sample-images
+	$(SWIFT) build -c release --static-swift-stdlib --product vhdfs
+	$(SWIFT) build -c release --static-swift-stdlib --product sample-images
+
+install: build ## Install the release binary, by default as /usr/local/bin/vhdfs (DESTDIR=, PREFIX=)
+	install -D -m 755 .build/release/vhdfs "$(DESTDIR)$(PREFIX)/bin/vhdfs"
 
 run: build ## Install what is missing, build, and show the main job on images that it makes itself
 	@PATH="$$PWD/.build/release:$$PATH" scripts/demo
