@@ -155,7 +155,7 @@ struct ConcurrencyTests {
             gate.open()
             #expect(results.wait(timeout: .seconds(20)) { $0 == 240 ? true : nil } == true)
             #expect(eventually { mount.tree.calls.filter { $0 == "release" }.count == 81 })
-            #expect(mount.tree.calls.filter { $0 == "flush" }.count == 81)
+            #expect(mount.tree.calls.filter { $0 == "flush" }.count >= 81)
         }
     }
 
