@@ -49,10 +49,14 @@ final class Activity: Sendable {
         _ = state.update { $0.threads.insert(pthread_self()) }
     }
 
-    /// The calling worker ends, or could not be started. True when nobody is left.
+    /// The calling thread is no worker any more.
+    func leaveWorker() {
+        _ = state.update { $0.threads.remove(pthread_self()) }
+    }
+
+    /// A worker has ended, or could not be started. True when nobody is left.
     func removeWorker() -> Bool {
         state.update { state in
-            state.threads.remove(pthread_self())
             state.workers -= 1
             return state.workers == 0 && state.slow.isEmpty
         }
@@ -73,6 +77,11 @@ final class Activity: Sendable {
             state.slow[ObjectIdentifier(interruption)] = nil
             return state.workers == 0 && state.slow.isEmpty
         }
+    }
+
+    /// How many workers there are.
+    var workers: Int {
+        state.update { $0.workers }
     }
 
     /// Whether workers were ever started.

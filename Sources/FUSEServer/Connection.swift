@@ -52,6 +52,12 @@ final class Connection: @unchecked Sendable {
         unsafe fuse_session_process_buf(session, buffer.memory)
     }
 
+    /// Whether the kernel has a request that nobody has taken.
+    var hasPending: Bool {
+        var question = pollfd(fd: unsafe fuse_session_fd(session), events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&question, 1, 0) == 1 && question.revents & Int16(POLLIN) != 0
+    }
+
     /// Whether the session is over.
     var hasExited: Bool {
         unsafe fuse_session_exited(session) != 0

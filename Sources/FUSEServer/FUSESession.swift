@@ -13,6 +13,7 @@ public final class FUSESession: Sendable {
     private let mountPoint: String
     private let connection: Connection
     private let server: Server
+    private let pool: WorkerPool
     private let mounted = Locked<MountedDirectory?>(nil)
 
     /// Makes the kernel forget. Not for threads that answer requests, see `KernelCache`.
@@ -24,6 +25,7 @@ public final class FUSESession: Sendable {
         mountPoint = try Self.resolve(options.mountPoint)
         server = Server(tree: tree, activity: Activity(), readLimit: options.readLimit)
         connection = try Connection(arguments: options.libraryArguments(), context: server)
+        pool = WorkerPool(connection: connection, server: server)
         cache = SessionCache(connection)
         tree.connect(cache)
     }
@@ -52,7 +54,6 @@ public final class FUSESession: Sendable {
     /// `onInitialized` runs once, on a thread of the session, when the file system can be used. It must not wait for the session's end.
     public func start(onInitialized: @escaping @Sendable () -> Void) throws(FUSEError) {
         let directory = mounted.withLock { $0 }
-        let pool = WorkerPool(connection: connection, server: server)
         let hasStarted = pool.start {
             directory?.raiseReadAhead()
             onInitialized()
@@ -79,8 +80,9 @@ public final class FUSESession: Sendable {
         guard server.activity.hasStarted else { return withdraw() }
         let directory = mounted.withLock { $0 }
         let isDetached = Monitor(false)
-        let detach: @Sendable () -> Void = {
+        let detach: @Sendable () -> Void = { [pool] in
             directory?.synchronize()
+            pool.drain()
             directory?.detach()
             isDetached.update { $0 = true }
         }

@@ -31,7 +31,8 @@ struct MountedDirectory: Sendable {
         try? file.close()
     }
 
-    /// Has the kernel hand us the pages that programs have changed through `mmap`. Somebody must answer meanwhile.
+    /// Has the kernel hand us the pages that programs have changed through `mmap`. Somebody must answer meanwhile:
+    /// newer kernels only send the pages off, and do not wait for the answers of a FUSE server.
     func synchronize() {
         guard Device(at: path) == device,
             let root = try? FileDescriptor.open(FilePath(path), .readOnly, options: .directory)

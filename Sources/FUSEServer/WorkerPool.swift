@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Platform
 internal import Synchronization
 
@@ -28,6 +29,18 @@ final class WorkerPool: Sendable {
         addWorker(onInitialized)
     }
 
+    /// Waits until all that the kernel has asked is done, or the session is over.
+    ///
+    /// A worker that has just taken a request is not yet counted as busy, hence the second look.
+    func drain() {
+        var quietLooks = 0
+        while quietLooks < 3, !connection.hasExited {
+            let isQuiet = !connection.hasPending && idle.load(ordering: .relaxed) == server.activity.workers
+            quietLooks = isQuiet ? quietLooks + 1 : 0
+            usleep(2000)
+        }
+    }
+
     @discardableResult
     private func addWorker(_ onInitialized: (@Sendable () -> Void)? = nil) -> Bool {
         guard server.activity.addWorker(limit: Self.limit) else { return false }
@@ -35,16 +48,17 @@ final class WorkerPool: Sendable {
         let hasStarted = startThread("fuse-worker") { [self] in
             server.activity.enterWorker()
             work(onInitialized)
-            leave()
+            server.activity.leaveWorker()
+            discount()
         }
         if !hasStarted {
             idle.subtract(1, ordering: .relaxed)
-            leave()
+            discount()
         }
         return hasStarted
     }
 
-    private func leave() {
+    private func discount() {
         if server.activity.removeWorker() { server.end() }
     }
 

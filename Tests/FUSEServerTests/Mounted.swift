@@ -110,7 +110,7 @@ func isMounted(_ path: String) -> Bool {
 
 /// Runs a program to its end; returns its exit status.
 func run(_ arguments: [String]) -> Int32 {
-    var strings = unsafe arguments.map { unsafe strdup($0) } 
+    var strings = unsafe arguments.map { unsafe strdup($0) }
     defer { for index in unsafe strings.indices { unsafe free(strings[index]) } }
     unsafe strings.append(nil)
     var child = pid_t()
@@ -131,12 +131,14 @@ enum Hidden {
     }
 
     static func setxattr(_ path: String) -> CInt {
-        typealias Function = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafePointer<CChar>, Int, CInt) -> CInt
+        typealias Function =
+            @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafePointer<CChar>, Int, CInt) -> CInt
         return unsafe find("setxattr", as: Function.self)(path, "user.x", "y", 1, 0)
     }
 
     static func getxattr(_ path: String) -> Int {
-        typealias Function = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int) -> Int
+        typealias Function =
+            @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int) -> Int
         return unsafe find("getxattr", as: Function.self)(path, "user.x", nil, 0)
     }
 
