@@ -18,7 +18,7 @@ public struct FileHolder: Sendable, Hashable {
 /// Finds out who holds a file, for messages to people: an answer that is good enough, soon.
 ///
 /// Looks only into `/proc`, and asks no file server anything: it may be our own that somebody waits for. Of processes that this one
-/// may not look into nothing is known. Looking ends after a second, or when `limit` processes have been found.
+/// may not look into nothing is known. Looking ends after a second's work, or when `limit` processes have been found.
 public enum FileHolders {
     /// Who has a file open, other than this process: those who have locked it, or, if none has, all.
     public static func holding(_ file: FileIdentity, limit: Int = 8) -> [FileHolder] {
@@ -47,9 +47,11 @@ public enum FileHolders {
         }
         var found: [FileHolder] = []
         scan { process in
-            if process.folders.contains(where: isInside) || process.openFiles.contains(where: { isInside($0.target) })
-                || process.mappedFiles(below: below)
-            {
+            let isOpen = process.openFiles.contains { file in
+                // The folder itself, locked: that is the `ServiceMark` of the one who serves it, below the mount.
+                isInside(file.target) && !(file.target == path && process.hasLock(on: file.number))
+            }
+            if isOpen || process.folders.contains(where: isInside) || process.mappedFiles(below: below) {
                 found.append(process.holder)
             }
             return found.count < limit
@@ -57,15 +59,23 @@ public enum FileHolders {
         return found
     }
 
-    /// Shows `body` one process after the other, until it returns false or the time is over.
+    /// Shows `body` one process after the other, until it returns false or enough has been done.
     private static func scan(_ body: (ScannedProcess) -> Bool) {
-        let end = ContinuousClock.now + .seconds(1)
+        let end = secondsOfWork() + 1
         guard let folder = try? Descriptor(opening: "/proc", flags: O_RDONLY | O_DIRECTORY),
             let names = try? folder.entries()
         else { return }
-        for case let id? in names.map({ Int32($0) }) {
-            if ContinuousClock.now > end || !body(ScannedProcess(id: id)) { return }
+        // Who started last is asked first: those started with the host hold no images.
+        for id in names.compactMap({ Int32($0) }).sorted(by: >) {
+            if secondsOfWork() > end || !body(ScannedProcess(id: id)) { return }
         }
+    }
+
+    /// Processor time of this thread: on a busy host, time that passes says nothing about what has been done.
+    private static func secondsOfWork() -> Double {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }
 

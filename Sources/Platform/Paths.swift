@@ -17,7 +17,7 @@ extension FilePath {
 
     /// Where a symbolic link points (`readlink`).
     public func linkTarget() throws(Errno) -> FilePath {
-        var capacity = 4096
+        var capacity = 256
         while true {
             var buffer = [CChar](repeating: 0, count: capacity)
             let count = try retrying {

@@ -84,7 +84,7 @@ struct DirectoryTests {
 
     @Test func `the kernel gives back every reference that it was given`() throws {
         try withMount([MemoryNode("a", inode: 10), MemoryNode("b", inode: 11)]) { mount in
-            for name in ["a", "b", "a"] { _ = try mount.read(name) }
+            for name in ["a", "b", "a"] { _ = try mount.content(of: name) }
             #expect(mount.tree.references >= 2)
             // Its caches let go of the nodes when asked.
             mount.session.cache.invalidate(name: "a", in: .root)

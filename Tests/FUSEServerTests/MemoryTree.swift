@@ -198,8 +198,8 @@ final class MemoryFile: OpenFile {
         tree.note("read")
         try node.onRead()
         let start = Int(offset)
-        let bytes = node.content.withLock { Array($0.dropFirst(start).prefix(buffer.byteCount)) }
-        for (index, byte) in bytes.enumerated() { buffer.storeBytes(of: byte, toByteOffset: index, as: UInt8.self) }
+        let bytes = node.content.withLock { $0.dropFirst(start).prefix(buffer.byteCount) }
+        unsafe buffer.withUnsafeMutableBytes { unsafe $0.copyBytes(from: bytes) }
         return bytes.count
     }
 

@@ -30,7 +30,7 @@ final class ChildProcess: Sendable {
         unsafe posix_spawn_file_actions_adddup2(&actions, theirOutput.rawValue, 2)
         let words = ["env", "-C", folder.string] + words
         var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe argument in unsafe arguments { unsafe free(argument) } }
+        defer { unsafe arguments.forEach { unsafe free($0) } }
         var id: pid_t = 0
         let status = unsafe posix_spawnp(&id, words[0], &actions, nil, &arguments, environ)
         try #require(status == 0, "\(words[0]): \(Errno(rawValue: status))")

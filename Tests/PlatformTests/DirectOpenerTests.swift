@@ -42,6 +42,24 @@ import Testing
         #expect(throws: OpenError.wrongKind(.regular)) { try opener.open(scratch.file("a"), .listing, as: root) }
     }
 
+    private static let blockDevice: FilePath? = {
+        let names = (try? Descriptor(opening: "/dev", flags: O_RDONLY).entries()) ?? []
+        return names.map { FilePath("/dev/\($0)") }.first { path in
+            (try? path.status().kind) == .blockDevice && (try? Descriptor(opening: path, flags: O_RDONLY)) != nil
+        }
+    }()
+
+    @Test(.enabled(if: blockDevice != nil, "there is no block device that could be read"))
+    func opensBlockDevicesOnlyWhenAsked() throws {
+        let path = try #require(Self.blockDevice)
+        #expect(throws: OpenError.wrongKind(.blockDevice)) { try opener.read(path, as: root) }
+        let device = try opener.open(path, .reading(allowBlockDevice: true), as: root)
+        #expect(try device.status().kind == .blockDevice)
+        let end = try device.size()
+        #expect(try device.bytes(at: end, count: 1) == [])
+        if end > 0 { #expect(try device.bytes(at: end - 1, count: 2).count == 1) }
+    }
+
     @Test func tellsMissingFilesFromMissingDirectories() throws {
         try scratch.file("a")
         let linked = unsafe symlink("nowhere", scratch("dangling").string)

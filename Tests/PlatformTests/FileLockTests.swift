@@ -114,7 +114,9 @@ import Testing
     }
 
     private func complaintOfWriter() throws -> String { try complaint("qemu-io", "-f", "raw", "-c", "write 0 512") }
-    private func complaintOfReader() throws -> String { try complaint("qemu-io", "-r", "-f", "raw", "-c", "read 0 512") }
+    private func complaintOfReader() throws -> String {
+        try complaint("qemu-io", "-r", "-f", "raw", "-c", "read 0 512")
+    }
 
     @Test(.enabled(if: hasQEMU, "needs qemu-io"))
     func seesQEMUWriting() throws {

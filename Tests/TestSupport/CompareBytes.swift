@@ -1,16 +1,19 @@
 internal import Glibc
 
-/// The index of the first byte in which two arrays differ, their lengths included; nil if they are equal.
-///
-/// (`==` on arrays takes seconds for a disk in a debug build.)
-public func differingIndex(_ a: [UInt8], _ b: [UInt8]) -> Int? {
-    let count = min(a.count, b.count)
-    let equal = unsafe a.withUnsafeBytes { a in
+/// Whether two arrays are equal. (`==` on arrays takes seconds for a disk in a debug build.)
+public func equalBytes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+    guard a.count == b.count else { return false }
+    return unsafe a.withUnsafeBytes { a in
         unsafe b.withUnsafeBytes { b in
-            guard count > 0, let a = a.baseAddress, let b = b.baseAddress else { return true }
-            return unsafe memcmp(a, b, count) == 0
+            guard let first = a.baseAddress, let second = b.baseAddress else { return true }
+            return unsafe memcmp(first, second, a.count) == 0
         }
     }
-    guard equal else { return (0..<count).first { a[$0] != b[$0] } }
-    return a.count == b.count ? nil : count
+}
+
+/// The index of the first byte in which two arrays differ, their lengths included; nil if they are equal.
+public func differingIndex(_ a: [UInt8], _ b: [UInt8]) -> Int? {
+    if equalBytes(a, b) { return nil }
+    let count = min(a.count, b.count)
+    return (0..<count).first { a[$0] != b[$0] } ?? count
 }

@@ -1,4 +1,3 @@
-internal import ByteIO
 internal import Glibc
 
 /// Random numbers that come again for the same seed (SplitMix64), so that a failure can be repeated.
@@ -21,11 +20,8 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     /// Random bytes, none of them zero: what was not written can't look as if it were.
     public mutating func bytes(_ count: Int) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count + 7)
-        for i in stride(from: 0, to: count, by: 8) {
-            bytes.store(next() | 0x0101_0101_0101_0101, at: i, .little)
-        }
-        return Array(bytes[..<count])
+        let words = (0..<(count + 7) / 8).map { _ in next() | 0x0101_0101_0101_0101 }
+        return unsafe words.withUnsafeBytes { unsafe [UInt8]($0[..<count]) }
     }
 
     /// A random part of `0..<size`, of `longest` bytes at most, never empty, and aligned more often than chance would.

@@ -29,7 +29,11 @@ public struct SparseBytes: Sendable {
     /// The bytes of a range; zeros past the end.
     public subscript(range: Range<UInt64>) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: range.count)
-        bytes.withMutableBytes { _ = read(into: &$0, at: range.lowerBound) }
+        bytes.withMutableBytes { buffer in
+            forEachPiece(range.clamped(to: 0..<max(range.lowerBound, count))) { page, inPage, done in
+                pages[page]?.withBytes { buffer.copy($0.extracting(inPage), to: done) }
+            }
+        }
         return bytes
     }
 

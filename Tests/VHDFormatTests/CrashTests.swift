@@ -106,7 +106,7 @@ struct CrashTests {
     func aPowerCutLosesNothingThatWasSynced(_ seed: UInt64, _ depth: Int) throws {
         var (session, random) = try session(seed, depth: depth)
         for count in 0...session.recording.operations.count {
-            for _ in 0..<5 {
+            for _ in 0..<4 {
                 let sample = random
                 let state = session.recording.crashed(after: count, using: &random)
                 try note("after \(count) operations, \(sample)") {
@@ -157,14 +157,28 @@ struct CrashTests {
 
 /// Checks that every byte is that of one of the versions: old or new, but never foreign.
 func checkOldOrNew(_ shown: SparseBytes, allowed: [SparseBytes]) throws {
-    for start in stride(from: 0, to: shown.count, by: 512) {
-        let range = start..<min(shown.count, start + 512)
-        let bytes = shown[range]
-        let versions = allowed.map { $0[range] }
-        if versions.contains(where: { differingIndex($0, bytes) == nil }) { continue }
+    try checkOldOrNew(0..<shown.count, shown, allowed, unit: 4096)
+}
+
+private func checkOldOrNew(
+    _ range: Range<UInt64>,
+    _ shown: SparseBytes,
+    _ allowed: [SparseBytes],
+    unit: UInt64
+) throws {
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: UInt64.Stride(unit)) {
+        let part = start..<min(range.upperBound, start + unit)
+        let bytes = shown[part]
+        if allowed.contains(where: { equalBytes($0[part], bytes) }) { continue }
+        if unit > 512 {
+            try checkOldOrNew(part, shown, allowed, unit: 512)
+            continue
+        }
+        let versions = Set(allowed.map { $0[part] })
         for index in bytes.indices where !versions.contains(where: { $0[index] == bytes[index] }) {
             throw TestSupportError(
-                "byte \(index) of sector \(start / 512) is \(bytes[index]), neither old nor new: \(Set(versions.map { $0[index] }))"
+                "byte \(index) of sector \(start / 512) is \(bytes[index]), neither old nor new: "
+                    + "\(Set(versions.map { $0[index] }))"
             )
         }
     }

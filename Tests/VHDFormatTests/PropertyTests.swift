@@ -87,4 +87,30 @@ struct PropertyTests {
         try disk.finish()
         #expect(try ReferenceVHD(files[0].content).shown(over: chain.shownBelow) == expected.bytes)
     }
+
+    /// Blocks come and go while others read: a reader may see old or new bytes of its own place, never those of another.
+    @Test(arguments: SeededGenerator.seeds(4))
+    func readersNeverSeeTheBytesOfAnotherPlace(_ seed: UInt64) throws {
+        var builder = VHDBuilder(.dynamic, size: 32 * 4096)
+        builder.blockSize = 4096
+        let disk = try OpenDisk(MemoryFile(builder.build().content), writable: true)
+        let device = disk.device
+        try inParallel(4) { thread in
+            var random = SeededGenerator(seed: seed << 8 | UInt64(thread))
+            for _ in 0..<300 {
+                let block = UInt64.random(in: 0..<32, using: &random)
+                let range = block * 4096..<(block + 1) * 4096
+                switch (thread, UInt8.random(in: 0..<3, using: &random)) {
+                case (0...1, _):
+                    let bytes = try device.contents(range)
+                    let foreign = bytes.first { $0 != 0 && $0 != UInt8(block + 1) }
+                    if let foreign { throw TestSupportError("block \(block) shows byte \(foreign)") }
+                case (_, 0): try device.zero(range)
+                case (_, 1): try device.store([UInt8](repeating: UInt8(block + 1), count: 1000), at: range.lowerBound)
+                default: try device.store([UInt8](repeating: UInt8(block + 1), count: 4096), at: range.lowerBound)
+                }
+            }
+        }
+        try disk.finish()
+    }
 }
