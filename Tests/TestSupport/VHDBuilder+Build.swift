@@ -52,7 +52,8 @@ extension VHDBuilder {
             let free = end
             end += gaps[block, default: 0] * 512
             if alignment == .windows { end = roundUp(end + bitmapLength, 4096) - bitmapLength }
-            content.store([UInt8](repeating: staleByte, count: Int(end - free)), at: free)
+            // A gap of a whole terabyte stays a hole.
+            content.store([UInt8](repeating: staleByte, count: Int(min(end - free, 1 << 20))), at: free)
             offsets[block] = end
             putBlock(block, into: &content, at: end, bitmapLength: bitmapLength)
             end += bitmapLength + UInt64(blockSize)

@@ -127,7 +127,7 @@ struct FaultTests {
             let grows = call.operation == .write && call.offset + call.count > start.count
             let lengthens = call.operation == .truncate && call.offset > start.count
             guard grows || lengthens, isFull.load(ordering: .sequentiallyConsistent) else { return .pass }
-            return .fail(DiskError(.noSpace, "full", errno: 28), done: partly * min(call.count, 512))
+            return .fail(DiskError(.noSpace, "full", errno: 28), done: partly * min(call.count, 100))
         }
         let disk = try OpenDisk(faulty, parents: files.dropFirst(), writable: true)
         var model = DiskModel(chain.shown)
@@ -140,7 +140,7 @@ struct FaultTests {
             #expect(error.kind == .noSpace)
         }
         try model.check(disk.device)
-        _ = try ReferenceVHD(files[0].content)
+        #expect(try ReferenceVHD(files[0].content).footersAgree)
         try model.perform(.write([7, 8, 9], at: 5), on: disk.device)
         try disk.device.synchronize()
         isFull.store(false, ordering: .sequentiallyConsistent)
@@ -150,6 +150,56 @@ struct FaultTests {
         let reference = try ReferenceVHD(files[0].content)
         #expect(reference.shown(over: chain.shownBelow) == model.bytes)
         #expect(reference.footersAgree)
+    }
+
+    /// While a sync waits for the host, another thread changes the very table sectors that the sync is about to write.
+    @Test(arguments: [1, 2])
+    func whatIsWrittenDuringASyncIsNotLost(_ depth: Int) throws {
+        let parent = VHDBuilder(.dynamic, disk: SparseBytes([UInt8](repeating: 7, count: 65_536)), blockSize: 4096)
+        var builder = VHDBuilder(.dynamic, size: 65_536)
+        builder.blockSize = 4096
+        if depth == 2 { builder.setParent(parent, file: "parent.vhd") }
+        let parents = depth == 2 ? [MemoryFile(parent.build().content)] : []
+        // 0: nothing yet; 1: a sync has begun; 2: the other thread has written.
+        let stage = Atomic(0)
+        let isArmed = Atomic(false)
+        let file = MemoryFile(builder.build().content)
+        let faulty = FaultyFile(file) { call in
+            guard call.operation == .synchronize, isArmed.load(ordering: .sequentiallyConsistent) else { return .pass }
+            isArmed.store(false, ordering: .sequentiallyConsistent)
+            stage.store(1, ordering: .sequentiallyConsistent)
+            // A provider that lets nobody write during a sync is right too: the wait has an end.
+            let deadline = ContinuousClock.now + .milliseconds(300)
+            while stage.load(ordering: .sequentiallyConsistent) == 1, ContinuousClock.now < deadline {}
+            return .pass
+        }
+        let disk = try OpenDisk(faulty, parents: parents, writable: true)
+        let device = disk.device
+        var model = DiskModel(builder.shown(over: depth == 2 ? parent.shown() : nil))
+        for block in 0..<4 as Range<UInt64> { try model.perform(.write([1, 2], at: block * 4096), on: device) }
+        for block in 8..<12 as Range<UInt64> {
+            let first = block
+            try model.perform(.write([3], at: (block - 8) * 4096 + 600), on: device)
+            isArmed.store(true, ordering: .sequentiallyConsistent)
+            stage.store(0, ordering: .sequentiallyConsistent)
+            try inParallel(2) { thread in
+                if thread == 0 {
+                    try device.synchronize()
+                    isArmed.store(false, ordering: .sequentiallyConsistent)
+                    stage.store(1, ordering: .sequentiallyConsistent)
+                } else {
+                    while stage.load(ordering: .sequentiallyConsistent) == 0 {}
+                    try device.store([9, 9], at: first * 4096 + 100)
+                    try device.store([9, 9], at: (first - 8) * 4096 + 2000)
+                    stage.store(2, ordering: .sequentiallyConsistent)
+                }
+            }
+            model.bytes.store([9, 9], at: first * 4096 + 100)
+            model.bytes.store([9, 9], at: (first - 8) * 4096 + 2000)
+            try model.check(device)
+        }
+        try disk.finish()
+        #expect(try ReferenceVHD(file.content).shown(over: depth == 2 ? parent.shown() : nil) == model.bytes)
     }
 
     @Test func aFullHostDiskStillDetachesCleanly() throws {

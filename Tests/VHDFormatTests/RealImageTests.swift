@@ -86,4 +86,23 @@ struct RealImageTests {
         #expect(path.hasPrefix(".\\") && path.hasSuffix(".vhd"))
         #expect(parent.candidates.count >= 3)
     }
+
+    @Test func worksOnAFileOfTheHost() throws {
+        try withScratchFolder { scratch in
+            let path = try TestImages.unpack("dissect-dynamic.vhd", into: scratch)
+            var model = DiskModel(try ReferenceVHD(readFile(path)).shown())
+            var random = SeededGenerator(seed: 8)
+            for _ in 0..<3 {
+                let disk = try OpenDisk(openFile(path, writable: true), writable: true)
+                try model.check(disk.device)
+                for _ in 0..<20 {
+                    try model.perform(model.randomStep(longest: 300_000, using: &random), on: disk.device)
+                }
+                try disk.finish()
+                let reference = try ReferenceVHD(readFile(path))
+                #expect(reference.shown() == model.bytes)
+                #expect(reference.footersAgree)
+            }
+        }
+    }
 }

@@ -199,6 +199,40 @@ struct WriterTests {
         #expect(file.content.count < used + 4 * 4096 + 8192)
     }
 
+    // MARK: Limits
+
+    /// 2,040 GiB, and blocks as far out as the table can point.
+    @Test func theLargestDiskCanBeUsedToItsEnd() throws {
+        var builder = VHDBuilder(.dynamic, size: 2040 << 30)
+        let last = builder.size / UInt64(builder.blockSize) - 1
+        builder.blocks = [5: [], last: []]
+        builder.disk.store([1, 2, 3], at: 5 << 21)
+        builder.disk.store([4, 5, 6], at: builder.size - 3)
+        builder.order = [last, 5]
+        builder.alignment = .packed
+        // Block 5 ends at sector 2^32 - 4097: one more block fits behind it.
+        let before = builder.build().blockOffsets[5] ?? 0
+        builder.gaps[5] = (1 << 32) - 2 * 4097 - before / 512
+        let file = MemoryFile(builder.build().content)
+        let disk = try OpenDisk(file, writable: true)
+        #expect(try disk.device.contents(5 << 21..<5 << 21 + 3) == [1, 2, 3])
+        #expect(try disk.device.contents(builder.size - 3..<builder.size) == [4, 5, 6])
+        try disk.device.store([7, 8, 9], at: builder.size - 4)
+        try disk.device.store([7], at: 1 << 40)
+        do {
+            try disk.device.store([7], at: 1 << 39)
+            Issue.record("an entry that does not fit into the table")
+        } catch {
+            #expect(error.kind == .noSpace)
+        }
+        try disk.finish()
+        let again = try OpenDisk(file, writable: false).device
+        #expect(try again.contents(builder.size - 4..<builder.size) == [7, 8, 9, 6])
+        #expect(try again.contents(1 << 40..<1 << 40 + 2) == [7, 0])
+        #expect(try again.contents(5 << 21..<5 << 21 + 3) == [1, 2, 3])
+        #expect(try again.contents(1 << 39..<1 << 39 + 1) == [0])
+    }
+
     // MARK: Sessions
 
     @Test(arguments: SeededGenerator.seeds(6), [1, 2])
@@ -271,6 +305,45 @@ struct WriterTests {
         let end = reference.blockOffsets.values.max() ?? 0
         #expect(file.content.count <= end + 512 + Self.block + 4096)
         #expect(file.content.count % 512 == 0)
+    }
+
+    /// Room may be taken ahead of need; it is not left behind.
+    @Test(arguments: VHDBuilder.Alignment.allCases)
+    func finishGivesSpareRoomBack(_ alignment: VHDBuilder.Alignment) throws {
+        var builder = VHDBuilder(.dynamic, size: 100 * Self.block)
+        builder.blockSize = UInt32(Self.block)
+        builder.alignment = alignment
+        let file = MemoryFile(builder.build().content)
+        let disk = try OpenDisk(file, writable: true)
+        for block in 0..<90 as Range<UInt64> { try disk.device.store([1], at: block * Self.block) }
+        try disk.finish()
+        let reference = try ReferenceVHD(file.content)
+        let end = (reference.blockOffsets.values.max() ?? 0) + 512 + Self.block
+        #expect(file.content.count <= end + 4096)
+        #expect(reference.footersAgree)
+    }
+
+    @Test func aXenBatmapIsRightOrAbsentAfterBlocksWereFreed() throws {
+        for batmap in [VHDBuilder.Batmap.good, .badChecksum] {
+            var builder = image(.dynamic, full: [1, 3, 4])
+            (builder.creator, builder.creatorVersion, builder.batmap) = ("tap\0", 0x0001_0003, batmap)
+            let built = builder.build()
+            let file = MemoryFile(built.content)
+            let disk = try OpenDisk(file, writable: true)
+            try disk.device.zero(Self.block..<2 * Self.block)
+            try disk.finish()
+            let content = file.content
+            let reference = try ReferenceVHD(content)
+            let header = built.tableOffset + 512
+            guard content[header..<header + 8].elementsEqual(Array("tdbatmap".utf8)) else { continue }
+            let map = content[header + 512..<header + 1024]
+            let sum = ~map.reduce(into: UInt32(0)) { $0 &+= UInt32($1) }
+            // A wrong checksum makes Xen ignore the map, so it may say anything.
+            guard content[header + 24..<header + 28] == bigEndian(sum) else { continue }
+            for block in 0..<10 as Range<UInt64> where map[Int(block / 8)] & 0x80 >> UInt8(block % 8) != 0 {
+                #expect(reference.blockOffsets[block] != nil, "block \(block) is claimed")
+            }
+        }
     }
 
     @Test func aXenBatmapNeverClaimsMoreThanTheBitmaps() throws {
