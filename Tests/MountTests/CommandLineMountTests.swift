@@ -38,6 +38,8 @@ struct CommandLineMountTests {
                 """
                 cd "$FOLDER"; f=$(printf 'x\\377.vhd'); mv a.vhd "$f"
                 "$VHDFS" "$f" m --state-dir state
+                "$VHDFS" list --at m | LC_ALL=C grep -qF "x_ '$FOLDER/$f'"
+                "$VHDFS" detach --at m "$f"; "$VHDFS" attach --at m "$f"
                 """
             ).checked()
             #expect(scene.attached == ["x_"])
@@ -81,6 +83,31 @@ struct CommandLineMountTests {
             #expect(!scene.isMounted)
             #expect(scene.daemons.isEmpty)
             try scene.mount(good).checked()
+        }
+    }
+
+    @Test("A start whose caller has been interrupted is taken back")
+    func interruptedStart() throws {
+        try withCommandLineScene { scene in
+            let inner = try scene.mountInForeground(try scene.vhd("a.vhd"))
+            defer { inner.stop() }
+            // An image that nobody can open for now.
+            inner.send(signal: SIGSTOP)
+            let outer = try scene.folder.makeFolder("n")
+            let image = "\(scene.mountPoint)/attached/a/disk"
+            let words = [image, outer, "--state-dir", scene.path("state"), "-o", "type=raw"]
+            let start = try RunningCommand([CommandLineScene.program] + words, environment: scene.environment)
+            defer { start.stop() }
+            func isMounted() -> Bool {
+                CommandLineScene.lines(of: "/proc/mounts").contains { $0.contains(" \(outer) ") }
+            }
+            #expect(commandLineEventually(isMounted))
+            start.send(signal: SIGINT)
+            #expect(start.wait().status == 128 + SIGINT)
+            inner.send(signal: SIGCONT)
+            #expect(commandLineEventually { scene.daemons.count == 2 })
+            #expect(!isMounted())
+            #expect(scene.attached == ["a"])
         }
     }
 
