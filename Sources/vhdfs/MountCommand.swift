@@ -22,7 +22,7 @@ struct MountCommand: ParsableCommand {
     @Flag(name: [.customShort("r"), .customLong("read-only")], help: "Attach everything read-only.")
     var isReadOnly = false
 
-    @Option(name: .customShort("o", allowingJoined: true), help: "Mount options, as in fstab.")
+    @Option(name: .customShort("o"), help: "Mount options, as in fstab.")
     var options: [String] = []
 
     @Option(name: .customLong("state-dir"), help: "Where permanent attachments are recorded.")
@@ -33,6 +33,13 @@ struct MountCommand: ParsableCommand {
 
     @Option(name: .customLong("log-level"), help: "How much to log.")
     var logLevel = "info"
+
+    /// Writes `-oallow_other,fsname=a` as two words: ArgumentParser would take it for an option with a value of its own.
+    static func separatingOptions(_ arguments: [String]) -> [String] {
+        let own = arguments.prefix { $0 != "--" }
+        return own.flatMap { $0.hasPrefix("-o") && $0 != "-o" ? ["-o", String($0.dropFirst(2))] : [$0] }
+            + arguments.dropFirst(own.count)
+    }
 
     func run() throws {
         if wantsHelp { return Console.say(HelpText.text) }

@@ -28,7 +28,9 @@ enum Program {
         let verb = arguments.first.flatMap { verbs[$0] }
         let command = verb ?? MountCommand.self
         do {
-            var parsed = try command.parseAsRoot(verb == nil ? arguments : Array(arguments.dropFirst()))
+            var parsed = try command.parseAsRoot(
+                verb == nil ? MountCommand.separatingOptions(arguments) : Array(arguments.dropFirst())
+            )
             try parsed.run()
             return Status.success
         } catch let error as AttachError {

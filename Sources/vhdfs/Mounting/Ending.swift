@@ -31,14 +31,16 @@ final class Ending: Sendable {
     /// Waits for signals on a thread of its own. They must be blocked already. False when the host can't give a thread.
     func watch() -> Bool {
         startThread("signals") { [self] in
-            log.notice("signal \(Self.signals.wait()): unmounting")
+            let first = Self.signals.wait()
+            log.notice("signal \(first): unmounting")
             phase.update { $0 = .stopping }
             cancellation.cancel()
             startThread("stop") { [self] in
                 session.stop()
                 phase.update { $0 = .stopped }
             }
-            log.error("signal \(Self.signals.wait()): giving up what is not written yet")
+            let second = Self.signals.wait()
+            log.error("signal \(second): giving up what is not written yet")
             // No dead mount is left behind, where that can be helped.
             try? unmount(mountPoint, lazily: true)
             _exit(Program.Status.failure)

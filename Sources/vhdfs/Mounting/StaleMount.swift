@@ -10,9 +10,13 @@ enum StaleMount {
 
     /// Takes away dead file systems of ours that lie on a mount point.
     ///
-    /// - Throws: when a living one lies there, or a dead one that is not ours.
+    /// - Throws: when a living one lies there, or one of another user: whether that lives only they can see.
     static func clear(_ mountPoint: FilePath) throws(AttachError) {
         while let mount = try topmost(mountPoint), mount.type == FileSystemType.name {
+            guard mount.user == geteuid() else {
+                let owner = mount.user.map { "user \($0)" } ?? "another user"
+                throw AttachError(.alreadyExists, "a vhdfs of \(owner) is mounted there", path: mountPoint.string)
+            }
             switch answer(of: mountPoint) {
             case nil:
                 throw AttachError(
@@ -37,14 +41,6 @@ enum StaleMount {
     }
 
     private static func remove(_ mount: Mount) throws(AttachError) {
-        guard mount.user == geteuid() else {
-            let owner = mount.user.map { "user \($0)" } ?? "another user"
-            throw AttachError(
-                .privilegeNotHeld,
-                "a dead vhdfs of \(owner) is mounted there, who can take it away with fusermount3 -u",
-                path: mount.mountPoint.string
-            )
-        }
         do {
             try unmount(mount.mountPoint, lazily: true)
         } catch {

@@ -38,7 +38,7 @@ struct InfoVerb: ParsableCommand {
     private func tellAttached(_ fileSystem: MountedFileSystem) throws(AttachError) {
         let answer = try fileSystem.ask(.info(target: Target.word(target, in: fileSystem)))
         guard isJSON, let name = Target.name(inAnswer: answer) else {
-            for line in answer.dropLast() { Console.say(line) }
+            for line in answer.dropLast() { Console.write(line + [UInt8(ascii: "\n")]) }
             return
         }
         guard let json = try fileSystem.json(of: name) else {

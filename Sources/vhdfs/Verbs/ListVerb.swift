@@ -17,7 +17,7 @@ struct ListVerb: ParsableCommand {
     func run() throws {
         let fileSystem = try MountedFileSystem(at: place.mountPoint)
         guard isJSON else {
-            for line in try fileSystem.ask(.list).dropLast() { Console.say(line) }
+            for line in try fileSystem.ask(.list).dropLast() { Console.write(line + [UInt8(ascii: "\n")]) }
             return
         }
         let objects = try fileSystem.names().compactMap { try fileSystem.json(of: $0) }

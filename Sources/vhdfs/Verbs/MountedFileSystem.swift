@@ -90,8 +90,8 @@ struct MountedFileSystem {
 
     /// Makes a request that is answered to its last word, and leaves nothing behind that lasts as long as a handle.
     ///
-    /// - Returns: the lines of the answer, the last of which begins with `ok`.
-    func ask(_ request: Request) throws(AttachError) -> [String] {
+    /// - Returns: the lines of the answer, the last of which begins with `ok`. Paths in them need not be UTF-8.
+    func ask(_ request: Request) throws(AttachError) -> [[UInt8]] {
         do {
             let file = try Descriptor(opening: control, flags: O_RDWR)
             var failure: Errno?
@@ -100,9 +100,10 @@ struct MountedFileSystem {
             } catch {
                 failure = error
             }
-            let lines = String(decoding: try file.receive(), as: UTF8.self).split(separator: "\n").map(String.init)
+            let lines = try file.receive().split(separator: UInt8(ascii: "\n")).map(Array.init)
             guard let failure else { return lines }
-            throw lines.last.flatMap { AttachError(answer: $0) } ?? AttachError(failure, path: control)
+            let answer = lines.last.map { String(decoding: $0, as: UTF8.self) } ?? ""
+            throw AttachError(answer: answer) ?? AttachError(failure, path: control)
         } catch let error as AttachError {
             throw error
         } catch {

@@ -35,8 +35,8 @@ enum Target {
     }
 
     /// The name in `ok info NAME`, the last line of an answer.
-    static func name(inAnswer lines: [String]) -> String? {
-        let words = lines.last?.split(separator: " ") ?? []
+    static func name(inAnswer lines: [[UInt8]]) -> String? {
+        let words = String(decoding: lines.last ?? [], as: UTF8.self).split(separator: " ")
         return words.count == 3 && words[0] == "ok" ? String(words[2]) : nil
     }
 }
