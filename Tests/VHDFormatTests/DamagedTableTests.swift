@@ -115,7 +115,10 @@ struct DamagedTableTests {
         entry("0", 0),
         entry("1: the dynamic header", 1),
         entry("3: the table", 3),
-        entry("of a locator", 4) { $0.locators = [VHDBuilder.Locator("W2ru", [UInt8](repeating: 65, count: 400))] },
+        entry("of a locator", 4) {
+            $0.subtype = .differencing
+            $0.locators = [VHDBuilder.Locator("W2ru", [UInt8](repeating: 65, count: 9000))]
+        },
         DamagedImage("entry reaches into the footer", dynamic, .refused(.allocationTableCorrupt, .truncated)) {
             $0.alignment = .packed
             $0.entryOverrides[4] = UInt32($0.build().footerOffset / 512) - 8
@@ -128,8 +131,8 @@ struct DamagedTableTests {
             $0.entryOverrides[1] = $0.entry(of: 3) + 8
         },
         DamagedImage("two entries overlap by a sector, downwards", dynamic, .refused(.allocationTableCorrupt)) {
-            $0.entryOverrides[3] = $0.entry(of: 2) + 8
             $0.alignment = .packed
+            $0.entryOverrides[3] = $0.entry(of: 2) + 8
         },
         DamagedImage("blocks not on the usual alignment", dynamic, .opens) {
             $0.alignment = .packed

@@ -202,6 +202,41 @@ struct FaultTests {
         #expect(try ReferenceVHD(file.content).shown(over: depth == 2 ? parent.shown() : nil) == model.bytes)
     }
 
+    /// A reader fetches a sector of the table from a slow host, while another thread changes, syncs and so settles it.
+    @Test func aSlowReadOfTheTableDoesNotBringOldEntriesBack() throws {
+        var builder = VHDBuilder(.dynamic, size: 65_536)
+        builder.blockSize = 4096
+        let built = builder.build()
+        let stage = Atomic(0)
+        let file = MemoryFile(built.content)
+        let isArmed = Atomic(false)
+        let faulty = SlowFile(file) { offset in
+            guard offset == built.tableOffset, isArmed.exchange(false, ordering: .sequentiallyConsistent) else {
+                return
+            }
+            stage.store(1, ordering: .sequentiallyConsistent)
+            let deadline = ContinuousClock.now + .milliseconds(500)
+            while stage.load(ordering: .sequentiallyConsistent) == 1, ContinuousClock.now < deadline {}
+        }
+        let disk = try OpenDisk(faulty, writable: true)
+        let device = disk.device
+        isArmed.store(true, ordering: .sequentiallyConsistent)
+        try inParallel(2) { thread in
+            if thread == 0 {
+                _ = try device.contents(5 * 4096..<6 * 4096)
+                stage.store(2, ordering: .sequentiallyConsistent)
+            } else {
+                while stage.load(ordering: .sequentiallyConsistent) == 0 {}
+                try device.store([9], at: 5 * 4096)
+                try device.synchronize()
+                stage.store(2, ordering: .sequentiallyConsistent)
+            }
+        }
+        #expect(try device.contents(5 * 4096..<5 * 4096 + 2) == [9, 0])
+        try disk.finish()
+        #expect(try ReferenceVHD(file.content).shown()[5 * 4096..<5 * 4096 + 2] == [9, 0])
+    }
+
     @Test func aFullHostDiskStillDetachesCleanly() throws {
         var builder = VHDBuilder(.dynamic, size: 40_000 / 512 * 512)
         builder.blockSize = 4096
@@ -270,5 +305,35 @@ extension DiskModel {
         case .read, .synchronize: break
         }
         return bytes
+    }
+}
+
+/// A file that calls back when a read has its bytes but has not given them yet.
+private final class SlowFile: HostFile {
+    private let file: MemoryFile
+    private let hasRead: @Sendable (UInt64) -> Void
+
+    init(_ file: MemoryFile, hasRead: @escaping @Sendable (UInt64) -> Void) {
+        self.file = file
+        self.hasRead = hasRead
+    }
+
+    var path: String { file.path }
+
+    func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) -> Int {
+        let count = try file.read(into: &buffer, at: offset)
+        hasRead(offset)
+        return count
+    }
+
+    func size() throws(DiskError) -> UInt64 { try file.size() }
+    func write(_ bytes: RawSpan, at offset: UInt64) throws(DiskError) { try file.write(bytes, at: offset) }
+    func synchronize() throws(DiskError) { try file.synchronize() }
+    func truncate(to size: UInt64) throws(DiskError) { try file.truncate(to: size) }
+    func zero(_ range: Range<UInt64>) throws(DiskError) { try file.zero(range) }
+    func usage() throws(DiskError) -> HostUsage { try file.usage() }
+
+    func allocation(at offset: UInt64, limit: UInt64) throws(DiskError) -> HostAllocation {
+        try file.allocation(at: offset, limit: limit)
     }
 }

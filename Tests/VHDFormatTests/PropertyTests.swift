@@ -46,6 +46,32 @@ struct PropertyTests {
         #expect(files.dropFirst().map(\.content) == parents)
     }
 
+    /// Blocks above 2 MiB have bitmaps of several sectors.
+    @Test(arguments: SeededGenerator.seeds(3), [1, 2])
+    func largeBlocksAreReadAndWrittenBeyondTheirFirstBitmapSector(_ seed: UInt64, _ depth: Int) throws {
+        var random = SeededGenerator(seed: seed)
+        var chain = ChainBuilder(depth: depth, size: 10 << 20, blockSizes: [0x40_0000], using: &random)
+        var bits = (0..<8192).map { _ in false }
+        for sector in [0, 7, 2000, 4095, 4096, 4101, 6000, 8191] { bits[sector] = true }
+        chain.layers[0].blocks[0] = bits
+        chain.layers[0].order = nil
+        for range in chain.layers[0].presentRanges(of: 0) {
+            chain.layers[0].disk.store(random.bytes(range.count), at: range.lowerBound)
+        }
+        let files = chain.files()
+        var model = DiskModel(chain.shown)
+        let disk = try OpenDisk(files, writable: true)
+        try model.check(disk.device)
+        for sector in [4090, 4097, 5000, 7777] as [UInt64] {
+            for block in [0, 4 << 20] as [UInt64] {
+                try model.perform(.write(random.bytes(9 * 512), at: block + sector * 512 + 100), on: disk.device)
+            }
+        }
+        try model.check(disk.device)
+        try disk.finish()
+        #expect(try ReferenceVHD(files[0].content).shown(over: chain.shownBelow) == model.bytes)
+    }
+
     @Test(arguments: SeededGenerator.seeds(8))
     func threadsOnDisjointRangesDoNotDisturbEachOther(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)

@@ -73,6 +73,27 @@ struct WriterTests {
         #expect(after[after.count - 512..<after.count] == builder.footer(.tail))
     }
 
+    /// The first block of an image goes behind the whole table and behind the room of the locators, used or not.
+    @Test(arguments: VHDBuilder.Alignment.allCases)
+    func newBlocksLeaveTheTableAndTheLocatorsAlone(_ alignment: VHDBuilder.Alignment) throws {
+        let parent = image(.dynamic, full: [])
+        var builder = child(full: [], of: parent)
+        builder.alignment = alignment
+        builder.extraEntries = 3000
+        var roomy = VHDBuilder.Locator("what", [UInt8](repeating: 0xEE, count: 8192))
+        (roomy.length, roomy.space) = (20, 8192)
+        builder.locators.append(roomy)
+        let built = builder.build()
+        let files = [MemoryFile(built.content), MemoryFile(parent.build().content)]
+        let disk = try OpenDisk(files, writable: true)
+        try disk.device.store([1], at: 0)
+        try disk.finish()
+        let reference = try ReferenceVHD(files[0].content)
+        #expect((reference.blockOffsets[0] ?? 0) >= built.headersEnd)
+        let table = built.tableOffset + 512
+        #expect(files[0].content[table..<built.headersEnd] == built.content[table..<built.headersEnd])
+    }
+
     // MARK: Zeros
 
     @Test func zerosIntoFreeBlocksOfADynamicDiskAllocateNothing() throws {
@@ -128,6 +149,28 @@ struct WriterTests {
         try model.check(disk.device)
         try disk.finish()
         #expect(try ReferenceVHD(files[0].content).shown(over: parent.shown()) == model.bytes)
+    }
+
+    /// The block comes back at a place of which older bits may be remembered.
+    @Test(arguments: [true, false])
+    func aBlockThatWasFreedAndComesBackHasNothingOfItsOldBits(_ syncs: Bool) throws {
+        var builder = image(.dynamic, full: [2])
+        builder.blocks[2] = [true, true] + [Bool](repeating: false, count: 6)
+        let file = MemoryFile(builder.build().content)
+        let disk = try OpenDisk(file, writable: true)
+        var model = DiskModel(builder.shown())
+        try model.check(disk.device)
+        for sector in [4, 6, 1] as [UInt64] {
+            try model.perform(.write([5, 6], at: 2 * Self.block + sector * 512 + 9), on: disk.device)
+            if syncs { try disk.device.synchronize() }
+            try model.perform(.zero(2 * Self.block..<3 * Self.block), on: disk.device)
+            if syncs { try disk.device.synchronize() }
+            try model.perform(.write([7, 8], at: 2 * Self.block + (sector ^ 7) * 512 + 3), on: disk.device)
+            try model.check(disk.device)
+        }
+        try disk.finish()
+        #expect(try ReferenceVHD(file.content).shown() == model.bytes)
+        try model.check(OpenDisk(file, writable: false).device)
     }
 
     // MARK: New blocks
