@@ -76,7 +76,9 @@ struct VolumeDescriptors {
             while text.last == " " { text.removeLast() }
             return text
         }
-        identifier = "\(text(40..<72))@\(text(813..<829))"
+        let (name, time) = (text(40..<72), text(813..<829))
+        // All blank or zero says nothing.
+        if !name.isEmpty || time.contains(where: { $0 != "0" }) { identifier = "\(name)@\(time)" }
     }
 
     /// A UDF anchor (tag 2) with a good tag checksum, at one of its places: some writers leave the recognition sequence out.

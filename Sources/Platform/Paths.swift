@@ -28,6 +28,11 @@ extension FilePath {
         }
     }
 
+    /// Removes an empty directory.
+    public func removeDirectory() throws(Errno) {
+        _ = try retrying { unsafe withPlatformString { unsafe rmdir($0) } }
+    }
+
     /// The absolute path of the same file, without links, `.` and `..` (`realpath`). Everything on the way must exist.
     public func resolved() throws(Errno) -> FilePath {
         guard let resolved = unsafe withPlatformString({ unsafe realpath($0, nil) }) else { throw lastError() }

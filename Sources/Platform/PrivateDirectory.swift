@@ -15,13 +15,17 @@ public enum PrivateDirectoryError: Error, Sendable, Hashable {
     case failed(Errno)
 }
 
-/// Opens a directory that only its owner, the daemon's user, can look into and change; makes it when it is missing, and what is missing
-/// on the way to it, all with permissions `0700`.
-public func openPrivateDirectory(_ path: FilePath) throws(PrivateDirectoryError) -> Descriptor {
+/// Opens a directory that only its owner, the daemon's user, can look into and change.
+///
+/// - Parameter makesMissing: make it when it is missing, and what is missing on the way to it, all with permissions `0700`.
+public func openPrivateDirectory(
+    _ path: FilePath,
+    makesMissing: Bool = true
+) throws(PrivateDirectoryError) -> Descriptor {
     let directory: Descriptor
     let status: FileStatus
     do throws(Errno) {
-        try makeDirectories(path)
+        if makesMissing { try makeDirectories(path) }
         switch try path.status(followingLinks: false).kind {
         case .directory: break
         case .symbolicLink: throw .tooManySymbolicLinkLevels

@@ -7,6 +7,8 @@ internal import Synchronization
 extension DynamicVHD {
     /// Changed table sectors are written back at the latest when there are so many (1 MiB).
     private static let changedLimit = 2048
+    /// Zeros are given back to the host from so many bytes on; below, holes cost more than they save.
+    private static let worthPunching = 65_536
 
     func write(_ bytes: RawSpan, at offset: UInt64, below: any LowerDisk) throws(DiskError) {
         var done = 0
@@ -31,9 +33,13 @@ extension DynamicVHD {
         if !isPrepared.load(ordering: .acquiring) {
             try allocator.withLock { (allocator) throws(DiskError) in try prepare(&allocator) }
         }
-        let count = Int(extent.count)
-        try file.write(bytes.extracting(0..<count), at: fileOffset)
-        return count
+        let part = bytes.extracting(0..<Int(extent.count))
+        if part.byteCount >= Self.worthPunching, part.isAllZero {
+            try file.zero(fileOffset..<fileOffset + extent.count)
+        } else {
+            try file.write(part, at: fileOffset)
+        }
+        return part.byteCount
     }
 
     /// Writes a run whose sectors have no bytes of their own yet; returns how many bytes it took.

@@ -8,26 +8,39 @@ public final class PermanentJournal: Sendable {
     private static let suffix = ".json"
     private static let sizeLimit = 1 << 20
 
+    private let stateDirectory: FilePath
     private let folder: FilePath
     private let mountPoint: FilePath
 
-    /// Uses, or makes, the folder for a mount point in a state directory.
+    /// Uses the folder for a mount point in a state directory. Both are made when there is something to record.
     ///
-    /// - Parameter stateDirectory: mode 0700, owned by this process's user, no symbolic link; else refused: what is recorded in it is
-    ///   opened with other users' rights.
+    /// - Parameter stateDirectory: mode 0700, owned by this process's user, no symbolic link, if it is there; else refused: what is
+    ///   recorded in it is opened with other users' rights.
     public init(stateDirectory: FilePath, mountPoint: FilePath) throws(AttachError) {
+        self.stateDirectory = stateDirectory
         self.mountPoint = mountPoint
         folder = stateDirectory.appending(Self.folderName(for: mountPoint))
         do {
-            _ = try openPrivateDirectory(stateDirectory)
-            _ = try openPrivateDirectory(folder)
+            _ = try openFolders(makingThem: false)
+        } catch .failed {
+            // Not there, or not to be reached: an error only for what is to be recorded.
         } catch {
-            throw AttachError(
-                .accessDenied,
-                "permanent attachments can't be recorded: the state directory \(error.text); another place can be given with --state-dir",
-                path: stateDirectory.string
-            )
+            throw refusal(error)
         }
+    }
+
+    private func openFolders(makingThem: Bool) throws(PrivateDirectoryError) -> Descriptor {
+        _ = try openPrivateDirectory(stateDirectory, makesMissing: makingThem)
+        return try openPrivateDirectory(folder, makesMissing: makingThem)
+    }
+
+    private func refusal(_ error: PrivateDirectoryError) -> AttachError {
+        AttachError(
+            .accessDenied,
+            "permanent attachments can't be recorded: the state directory \(error.text); "
+                + "another place can be given with --state-dir",
+            path: stateDirectory.string
+        )
     }
 
     /// A name for a path of any length: its readable end, and a number from all of it.
@@ -45,6 +58,11 @@ public final class PermanentJournal: Sendable {
 
     /// Records an attachment. When it returns, a crash does not lose it.
     func add(_ attachment: Attachment) throws(AttachError) {
+        do {
+            _ = try openFolders(makingThem: true)
+        } catch {
+            throw refusal(error)
+        }
         let record = PermanentRecord(attachment, mountPoint: mountPoint)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -62,6 +80,8 @@ public final class PermanentJournal: Sendable {
         } catch {
             throw AttachError(.vhdMetadataWriteFailure, "forgetting its record: \(error)", path: folder.string)
         }
+        // Fails as long as others are recorded.
+        try? folder.removeDirectory()
     }
 
     /// Everything that is recorded, by name, and what could not be read, in words.
@@ -69,9 +89,11 @@ public final class PermanentJournal: Sendable {
         var records: [PermanentRecord] = []
         var problems: [String] = []
         let names: [String]
-        do throws(PrivateDirectoryError) {
-            let open = try openPrivateDirectory(folder)
+        do {
+            let open = try openFolders(makingThem: false)
             names = (try? open.entries()) ?? []
+        } catch .failed(.noSuchFileOrDirectory) {
+            return ([], [])
         } catch {
             return ([], ["\(folder) \(error.text)"])
         }

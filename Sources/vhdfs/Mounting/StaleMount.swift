@@ -48,13 +48,14 @@ enum StaleMount {
         }
     }
 
-    /// What `stat` says: an error, 0 for none; nil when it says nothing in time. Its thread is left behind then.
+    /// What `stat` says of `ctl`, which the kernel never answers from its own memory, as it may for the mount point: an error, 0 for
+    /// none; nil when it says nothing in time. Its thread is left behind then.
     private static func answer(of mountPoint: FilePath) -> Errno? {
         let answer = Monitor<Errno?>(nil)
         startThread("stat") {
             let result: Errno
             do throws(Errno) {
-                _ = try mountPoint.status()
+                _ = try mountPoint.appending("ctl").status()
                 result = Errno(rawValue: 0)
             } catch {
                 result = error

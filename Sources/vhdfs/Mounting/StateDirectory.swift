@@ -25,17 +25,6 @@ enum StateDirectory {
             let text = "permanent attachments can't be recorded: HOME is not set; say where with --state-dir"
             return .failure(AttachError(.pathNotFound, text))
         }
-        do throws(PrivateDirectoryError) {
-            _ = try openPrivateDirectory(directory)
-        } catch .failed {
-            do throws(AttachError) {
-                return .success(try PermanentJournal(stateDirectory: directory, mountPoint: mountPoint))
-            } catch {
-                return .failure(error)
-            }
-        } catch {
-            // The journal has the words for it.
-        }
         return .success(try PermanentJournal(stateDirectory: directory, mountPoint: mountPoint))
     }
 }
