@@ -161,25 +161,26 @@ struct DetachTests {
     }
 
     /// The name of a disk that is going is not free before its claims are given up: else they would take the next one's with them.
-    @Test func namesThatAreReusedAtOnceKeepTheirClaims() throws {
+    @Test func aNameIsTakenUntilItsClaimsAreGivenUp() throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)
             try scene.makeVHD("a.vhd")
             try scene.makeVHD("b.vhd")
+            let disk = try scene.attach("a.vhd name=x", lifetime: .handle(1))
+            // A write is running, and the end waits for it.
+            disk.activity.update { $0.writesRunning += 1 }
             try inParallel(2) { index in
-                let file = index == 0 ? "a.vhd" : "b.vhd"
-                for _ in 0..<300 {
-                    do {
-                        try scene.attach("\(file) name=x")
-                    } catch let error as AttachError where error.error == .alreadyExists {
-                        continue
-                    }
-                    // A claim that was lost lets the file in a second time; only the lock would still notice.
-                    let second = #expect(throws: AttachError.self) { try scene.attach("\(file) name=\(index)") }
-                    #expect(second?.text.contains("already attached as x") == true, "\(String(describing: second))")
-                    try scene.detach("x")
+                guard index == 0 else { return scene.table.endHandle(1) }
+                defer { disk.activity.update { $0.writesRunning -= 1 } }
+                let isGoing: Bool? = disk.activity.wait(timeout: .seconds(5)) { _ in
+                    scene.table.attachments.isEmpty ? true : nil
                 }
+                #expect(isGoing == true)
+                scene.expectRefusal(.alreadyExists, of: "b.vhd name=x")
             }
+            try scene.attach("b.vhd name=x")
+            scene.expectRefusal(.sharingViolation, "already attached as x", of: "b.vhd name=y")
+            try scene.detach("x")
         }
     }
 
