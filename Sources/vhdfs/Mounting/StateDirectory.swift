@@ -25,17 +25,22 @@ enum StateDirectory {
             let text = "permanent attachments can't be recorded: HOME is not set; say where with --state-dir"
             return .failure(AttachError(.pathNotFound, text))
         }
+        let journal = Result { () throws(AttachError) in
+            try PermanentJournal(stateDirectory: directory, mountPoint: mountPoint)
+        }
+        if case .failure(let error) = journal, isUnfit(directory) { throw error }
+        return journal
+    }
+
+    /// Whether a directory is there, and not one that only we can change.
+    private static func isUnfit(_ directory: FilePath) -> Bool {
         do throws(PrivateDirectoryError) {
             _ = try openPrivateDirectory(directory)
+            return false
         } catch .failed {
-            do throws(AttachError) {
-                return .success(try PermanentJournal(stateDirectory: directory, mountPoint: mountPoint))
-            } catch {
-                return .failure(error)
-            }
+            return false
         } catch {
-            // The journal has the words for it.
+            return true
         }
-        return .success(try PermanentJournal(stateDirectory: directory, mountPoint: mountPoint))
     }
 }
