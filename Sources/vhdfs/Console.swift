@@ -23,7 +23,7 @@ enum Console {
         String(decoding: escapingControls(Array(text.utf8)), as: UTF8.self)
     }
 
-    /// There is nobody to tell that nobody listens.
+    /// A failure is passed over: there is nobody to tell that nobody listens.
     private static func write(_ bytes: [UInt8], to stream: FileDescriptor) {
         _ = try? stream.writeAll(bytes)
     }

@@ -64,6 +64,49 @@ struct CommandLineEndTests {
         }
     }
 
+    @Test("A second signal ends it at once with status 1 when the first can't, and leaves no mount")
+    func signalledTwice() throws {
+        try withCommandLineScene { scene in
+            try scene.folder.makeFolder("n")
+            // An image whose file system stops to answer.
+            let inner = try scene.mountInForeground(try scene.vhd("a.vhd"))
+            defer { inner.stop() }
+            let image = "\(scene.mountPoint)/attached/a/disk"
+            let words = ["-f", "-o", "type=raw", "--state-dir", scene.path("state"), image, scene.path("n")]
+            let outer = try RunningCommand([CommandLineScene.program] + words, environment: scene.environment)
+            defer {
+                inner.send(signal: SIGCONT)
+                outer.stop()
+            }
+            #expect(commandLineEventually { CommandLineScene.names(in: scene.path("n/attached")) == ["disk"] })
+            inner.send(signal: SIGSTOP)
+            let writer = try RunningCommand([
+                "dd", "if=/dev/zero", "of=\(scene.path("n/attached/disk/disk"))", "bs=4k", "count=1", "conv=notrunc",
+            ])
+            defer { writer.stop() }
+            #expect(commandLineEventually { isWaitingForFUSE(outer.processID) })
+
+            outer.send(signal: SIGTERM)
+            #expect(commandLineEventually { outer.errorOutputSoFar.contains("unmounting") })
+            outer.send(signal: SIGTERM)
+            #expect(commandLineEventually { outer.errorOutputSoFar.contains("giving up") })
+            let mounts = { CommandLineScene.lines(of: "/proc/mounts").filter { $0.contains(scene.path("n")) } }
+            #expect(commandLineEventually { mounts().isEmpty })
+            // Its own open file lets it go only now.
+            inner.send(signal: SIGCONT)
+            #expect(outer.wait().status == 1)
+        }
+    }
+
+    /// Whether a thread of a process waits for another process's FUSE file system.
+    private func isWaitingForFUSE(_ process: Int32) -> Bool {
+        let folder = "/proc/\(process)/task"
+        return CommandLineScene.names(in: folder).contains { thread in
+            let place = CommandLineScene.contents(of: "\(folder)/\(thread)/wchan")
+            return String(decoding: place, as: UTF8.self).contains("request_wait_answer")
+        }
+    }
+
     @Test("'vhdfs unmount' waits for the daemon's end")
     func unmountWaits() throws {
         try withCommandLineScene { scene in

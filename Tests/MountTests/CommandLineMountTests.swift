@@ -252,6 +252,37 @@ struct CommandLineMountTests {
         }
     }
 
+    @Test("In the background it logs to syslog")
+    func systemLog() throws {
+        try withCommandLineScene { scene in
+            try scene.vhd("100%s.vhd")
+            // A /dev of its own, whose log we are.
+            let result = try scene.shellWithOwnMounts(
+                """
+                cd "$FOLDER"; mkdir dev; mount -t tmpfs none dev
+                mknod -m 666 dev/null c 1 3; mknod -m 666 dev/fuse c 10 229; mount --bind dev /dev
+                cat > log.py << 'END'
+                import socket, sys
+                log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                log.settimeout(30)
+                log.bind("/dev/log")
+                line = b""
+                while b"unmounted" not in line:
+                    line = log.recv(4096)
+                    print(line.decode(), flush=True)
+                END
+                python3 log.py &
+                while ! [ -S /dev/log ]; do sleep 0.01; done
+                "$VHDFS" 100%s.vhd m --state-dir state
+                "$VHDFS" unmount m
+                wait
+                """
+            ).checked()
+            let line = try Regex("<30>.* vhdfs\\[[0-9]+\\]: attached \(scene.path("100%s.vhd")) as 100_s")
+            #expect(result.output.contains(line), "\(result.output)")
+        }
+    }
+
     @Test("--log-level decides what is logged")
     func logLevel() throws {
         try withCommandLineScene { scene in

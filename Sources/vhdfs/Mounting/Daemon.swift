@@ -52,7 +52,7 @@ struct Daemon {
         let session = try Self.mount(DiskTree(table, log: log), plan, at: mountPoint)
         let ending = Ending(session, at: mountPoint, cancellation: cancellation, log: log)
         do throws(AttachError) {
-            guard ending.watch() else { throw Self.noThread }
+            guard ending.watch() else { throw AttachError(FUSEError.noThread) }
             table.restorePermanent()
             let operands = Operands(
                 table: table,
@@ -101,8 +101,6 @@ struct Daemon {
             throw AttachError(error, path: "vhdfs")
         }
     }
-
-    private static let noThread = AttachError(FUSEError.noThread)
 
     private func resolvedMountPoint() throws(AttachError) -> FilePath {
         do {
