@@ -31,7 +31,8 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 let package = Package(
     name: "vhdfs",
     products: [
-        .executable(name: "vhdfs", targets: ["vhdfs"])
+        .executable(name: "vhdfs", targets: ["vhdfs"]),
+        .executable(name: "sample-images", targets: ["sample-images"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -71,6 +72,13 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["BlockDevice", "ByteIO", "Platform"],
             path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        // Makes the images of the README's tour.
+        .executableTarget(
+            name: "sample-images",
+            dependencies: ["TestSupport"],
+            path: "Examples/SampleImages",
             swiftSettings: settings
         ),
         tests(of: "Platform"),

@@ -33,6 +33,7 @@ public struct DiskError: Error, Sendable {
         case io
         case poisoned
         case interrupted
+        case gone
     }
 
     /// The stable kind.

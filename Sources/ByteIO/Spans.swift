@@ -50,6 +50,11 @@ extension MutableRawSpan {
 }
 
 extension RawSpan {
+    /// A copy of the bytes.
+    public var copied: [UInt8] {
+        unsafe withUnsafeBytes { unsafe Array($0) }
+    }
+
     /// Whether every byte is zero. Stops at the first that isn't.
     @inlinable
     public var isAllZero: Bool {

@@ -6,11 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fuse.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -21,3 +24,33 @@
 #endif
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
+#include <linux/stat.h>
+
+/// fuse_session_new(3), which newer versions of libfuse turn into a macro that Swift can't see.
+static inline struct fuse_session *cfuse_session_new(struct fuse_args *arguments,
+                                                     const struct fuse_lowlevel_ops *operations, void *userdata) {
+    return fuse_session_new(arguments, operations, sizeof *operations, userdata);
+}
+
+/// Which file system lies topmost at a path, without asking that file system anything: it may be dead, or be ourselves.
+/// Returns 0, or -1 and errno.
+static inline int cfuse_device_at(const char *path, uint32_t *major, uint32_t *minor) {
+    // AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, which the headers show only with _GNU_SOURCE; Swift's Glibc module is built without.
+    const unsigned flags = 0x800 | 0x4000;
+    struct statx answer;
+    if (syscall(SYS_statx, AT_FDCWD, path, flags, 0, &answer) != 0) return -1;
+    *major = answer.stx_dev_major;
+    *minor = answer.stx_dev_minor;
+    return 0;
+}
+
+// What else the headers hide without _GNU_SOURCE.
+
+/// `whence` of lseek(2): the next data or hole.
+enum { CFUSE_SEEK_DATA = 3, CFUSE_SEEK_HOLE = 4 };
+
+/// syncfs(2).
+static inline int cfuse_synchronize_file_system(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
+
+/// memfd_create(2) with MFD_CLOEXEC.
+static inline int cfuse_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1u); }

@@ -1,5 +1,3 @@
-internal import CPlatform
-internal import Glibc
 public import SystemPackage
 
 /// What a path in a request of another process means to the daemon.
@@ -21,14 +19,5 @@ public enum CallerContext {
             identity == knownIdentity(of: path)
         else { return nil }
         return path
-    }
-
-    /// Which file a path leads to, without a question to the file system behind it: that may be our own.
-    private static func knownIdentity(of path: FilePath) -> FileIdentity? {
-        var identity = FileIdentity(device: 0, inode: 0)
-        let status = unsafe path.withPlatformString {
-            unsafe platform_identity($0, &identity.device, &identity.inode)
-        }
-        return status == 0 ? identity : nil
     }
 }

@@ -17,7 +17,7 @@ public struct FileIdentity: Sendable, Hashable {
 }
 
 /// The kinds of files that a host has.
-public enum FileKind: Sendable, Hashable {
+public enum FileKind: Sendable, Hashable, CaseIterable {
     case regular
     case directory
     case symbolicLink
@@ -133,4 +133,13 @@ private func statusOfPath(_ path: FilePath, flags: CInt) throws(Errno) -> FileSt
         unsafe path.withPlatformString { unsafe fstatat(AT_FDCWD, $0, &status, flags) }
     }
     return FileStatus(status)
+}
+
+/// Which file a path leads to, without a question to the file system that has it: that may be our own, or one that hangs.
+func knownIdentity(of path: FilePath) -> FileIdentity? {
+    var identity = FileIdentity(device: 0, inode: 0)
+    let status = unsafe path.withPlatformString {
+        unsafe platform_identity($0, &identity.device, &identity.inode)
+    }
+    return status == 0 ? identity : nil
 }

@@ -2,9 +2,22 @@ internal import Glibc
 public import SystemPackage
 
 extension FilePath {
+    /// The path's bytes, as the host has them: not always UTF-8.
+    public var bytes: [UInt8] {
+        unsafe withPlatformString { characters in
+            unsafe UnsafeBufferPointer(start: characters, count: strlen(characters)).map { UInt8(bitPattern: $0) }
+        }
+    }
+
+    /// Makes a path of bytes, up to the first zero.
+    public init(bytes: some Sequence<UInt8>) {
+        let characters: [CChar] = bytes.map { CChar(bitPattern: $0) } + [0]
+        self.init(platformString: characters)
+    }
+
     /// Where a symbolic link points (`readlink`).
     public func linkTarget() throws(Errno) -> FilePath {
-        var capacity = 4096
+        var capacity = 256
         while true {
             var buffer = [CChar](repeating: 0, count: capacity)
             let count = try retrying {

@@ -9,7 +9,7 @@ extension FilePath {
     public func contents(limit: Int) throws(Errno) -> [UInt8] {
         let file = try Descriptor(opening: self, flags: O_RDONLY | O_NONBLOCK)
         var contents: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16384)
+        var chunk = [UInt8](repeating: 0, count: 4096)
         while true {
             var span = chunk.mutableSpan
             var memory = unsafe span.mutableBytes

@@ -8,14 +8,18 @@ final class ChildProcess: Sendable {
     let id: pid_t
     private let input: Descriptor
     private let output: Descriptor
-    private let status = Locked<Int32?>(nil)
+    private let status = Monitor<Int32?>(nil)
 
     /// Starts a program that is found in `PATH`.
     ///
     /// - Parameters:
     ///   - words: its name and arguments.
     ///   - folder: its working directory.
-    init(_ words: String..., in folder: FilePath = "/") throws {
+    convenience init(_ words: String..., in folder: FilePath = "/") throws {
+        try self.init(words, in: folder)
+    }
+
+    init(_ words: [String], in folder: FilePath = "/") throws {
         let (theirInput, input) = try Self.channel()
         let (output, theirOutput) = try Self.channel()
         var actions = unsafe posix_spawn_file_actions_t()
@@ -26,19 +30,28 @@ final class ChildProcess: Sendable {
         unsafe posix_spawn_file_actions_adddup2(&actions, theirOutput.rawValue, 2)
         let words = ["env", "-C", folder.string] + words
         var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe argument in unsafe arguments { unsafe free(argument) } }
+        defer { unsafe arguments.forEach { unsafe free($0) } }
         var id: pid_t = 0
         let status = unsafe posix_spawnp(&id, words[0], &actions, nil, &arguments, environ)
         try #require(status == 0, "\(words[0]): \(Errno(rawValue: status))")
         self.id = id
         self.input = input
         self.output = output
+        // At once, whether the test waits or not: a dead child that nobody has waited for holds up exit tests.
+        startThread("reap") { [id, status = self.status] in
+            var raw: Int32 = 0
+            while unsafe waitpid(id, &raw, 0) == -1 && errno == EINTR {}
+            let exit = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F
+            status.update { $0 = exit }
+        }
     }
 
     /// A script that answers a line when it is ready, and then waits for its standard input to end.
     static func python(_ script: String, _ arguments: String...) throws -> ChildProcess {
-        let child = try ChildProcess(python3, "-c", script + "\nprint('ready', flush=True)\nsys.stdin.read()")
-        #expect(try child.readLine() == "ready")
+        let waiting = script + "\nprint('ready', flush=True)\nsys.stdin.read()"
+        let child = try ChildProcess([python3, "-c", waiting] + arguments)
+        let answer = try child.readLine()
+        try #require(answer == "ready", "\(answer) \(child.readAll())")
         return child
     }
 
@@ -46,8 +59,7 @@ final class ChildProcess: Sendable {
     static let python3 = "/usr/bin/python3"
 
     deinit {
-        kill(id, SIGKILL)
-        wait()
+        end()
     }
 
     /// Waits for its end.
@@ -55,14 +67,16 @@ final class ChildProcess: Sendable {
     /// - Returns: the exit status, or 128 and the signal.
     @discardableResult
     func wait() -> Int32 {
-        status.withLock { status in
-            if let status { return status }
-            var raw: Int32 = 0
-            while unsafe waitpid(id, &raw, 0) == -1 && errno == EINTR {}
-            let exit = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F
-            status = exit
-            return exit
+        status.wait { $0 } ?? -1
+    }
+
+    /// Ends it, unless it has ended, and waits.
+    func end() {
+        status.update { status in
+            // Not when it has been reaped: the number may be another's then.
+            if status == nil { kill(id, SIGKILL) }
         }
+        wait()
     }
 
     /// Writes to its standard input.

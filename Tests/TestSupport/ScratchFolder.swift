@@ -5,6 +5,11 @@ public struct ScratchFolder: Sendable {
     /// Its absolute path, without a slash at the end.
     public let path: String
 
+    /// Uses a folder that exists; only those that `withScratchFolder` lends are removed.
+    public init(path: String) {
+        self.path = path
+    }
+
     /// The path of something in the folder.
     public func path(_ name: String) -> String {
         "\(path)/\(name)"

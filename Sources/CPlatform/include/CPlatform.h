@@ -26,3 +26,39 @@ int platform_zero_range(int descriptor, int64_t offset, int64_t count);
 /// Which file a path leads to, as far as the kernel knows without asking a file server (`AT_STATX_DONT_SYNC`): does not hang on a
 /// mount whose server is gone or busy, our own included, once the path itself has been walked.
 int platform_identity(const char *path, uint64_t *device, uint64_t *inode);
+
+/// Sends bytes, and a descriptor with them unless it is -1 (`SCM_RIGHTS`). Never blocks, never raises SIGPIPE.
+ssize_t platform_send(int socket, const void *bytes, size_t count, int descriptor);
+
+/// Receives bytes, and the descriptor that came with them, or -1. It is not inherited by programs that are started. Never blocks
+/// when `waits` is 0.
+ssize_t platform_receive(int socket, void *bytes, size_t count, int waits, int *descriptor);
+
+/// Makes a fresh process of a forked one: default signals, none blocked, no descriptor but `kept` (standard ones: /dev/null),
+/// `/` as its folder. Requests of a terminal to end are ignored. Its own children need not be waited for.
+int platform_begin_service(int kept);
+
+/// Lets the kernel kill this process when its parent's thread ends. Lost when credentials change.
+int platform_die_with_parent(void);
+
+/// Lets the kernel kill this process when the other end of a socket is closed; what was asked for is of no use then.
+int platform_die_on_hangup(int socket);
+
+/// Takes on a user's rights for all that follows. One who is not root keeps no capability. For a process without threads.
+int platform_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count);
+
+/// `O_PATH` of open(2).
+extern const int platform_O_PATH;
+
+/// eventfd(2): a descriptor that is readable from the first 8-byte number other than 0 on that is written to it.
+int platform_event(void);
+
+/// `F_OFD_SETLK` on one byte: an advisory lock of the open file itself, that no other close of the same file gives up. -1 unlocks,
+/// 0 locks for sharing, 1 for oneself.
+int platform_lock(int descriptor, int64_t offset, int kind);
+
+/// `F_OFD_GETLK` on one byte: 1 when another open file has any lock there, 0 when none has.
+int platform_is_locked(int descriptor, int64_t offset);
+
+/// Whether flock(2) is no lock of its own here but one on every byte of the file, as on NFS and SMB.
+int platform_flock_locks_bytes(int descriptor);

@@ -1,0 +1,45 @@
+// Makes the images of the README's tour in a folder:
+//   disk.vhd (dynamic), fixed.vhd, base.vhd with its child child.vhd, and disc.iso.
+
+internal import Glibc
+internal import TestSupport
+
+let mebibyte: UInt64 = 1 << 20
+
+/// A disk of 64 MiB with a line of text at its start, and another one in its middle.
+func disk(saying text: String) -> SparseBytes {
+    var disk = SparseBytes(count: 64 * mebibyte)
+    disk.store(Array("\(text)\n".utf8), at: 0)
+    disk.store(Array("the middle of the disk\n".utf8), at: 32 * mebibyte)
+    return disk
+}
+
+func save(_ bytes: SparseBytes, as name: String) throws {
+    print("made \(try ScratchFolder(path: folder).write(bytes, to: name))")
+}
+
+guard CommandLine.arguments.count == 2 else {
+    print("usage: sample-images FOLDER")
+    exit(64)
+}
+let folder = CommandLine.arguments[1]
+
+try save(VHDBuilder(.dynamic, disk: disk(saying: "hello from a dynamic VHD")).build().content, as: "disk.vhd")
+try save(VHDBuilder(.fixed, disk: disk(saying: "hello from a fixed VHD")).build().content, as: "fixed.vhd")
+
+let base = VHDBuilder(.dynamic, disk: disk(saying: "hello from the parent"))
+try save(base.build().content, as: "base.vhd")
+
+// The child has one sector of its own; everything else is the parent's.
+var child = VHDBuilder(.differencing, size: base.size)
+child.disk.store(Array("hello from the child\n".utf8), at: 0)
+child.blocks[0] = (0..<4096).map { $0 == 0 }
+child.uniqueID = base.uniqueID.reversed()
+child.parentID = base.uniqueID
+child.parentName = "base.vhd"
+child.locators = [.init("W2ru", Array(".\\base.vhd".utf16).flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] })]
+try save(child.build().content, as: "child.vhd")
+
+var disc = ISOBuilder.iso9660()
+disc.put(Array("hello from an ISO\n".utf8), at: 0)
+try save(disc.content, as: "disc.iso")

@@ -1,0 +1,49 @@
+# Everything that a developer, a user who builds it, and CI need. `make help` lists it.
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+
+.PHONY: help run build install test check format lint test-thread test-address packages-build packages-test clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
+
+packages-build:
+	@scripts/install-packages build
+
+packages-test:
+	@scripts/install-packages build test
+
+build: packages-build ## Build the release binary, .build/release/vhdfs
+	$(SWIFT) build -c release --static-swift-stdlib --product vhdfs
+	$(SWIFT) build -c release --static-swift-stdlib --product sample-images
+
+install: build ## Install the release binary, by default as /usr/local/bin/vhdfs (DESTDIR=, PREFIX=)
+	install -D -m 755 .build/release/vhdfs "$(DESTDIR)$(PREFIX)/bin/vhdfs"
+
+run: build ## Install what is missing, build, and show the main job on images that it makes itself
+	@PATH="$$PWD/.build/release:$$PATH" scripts/demo
+
+test: packages-test ## Install what the tests need and run them all
+	$(SWIFT) build --build-tests
+	@PATH="$$PWD/$$($(SWIFT) build --show-bin-path | sed "s|^$$PWD/||"):$$PATH" scripts/test-readme
+	$(SWIFT) test
+
+check: lint ## Format, lint, warnings, leftovers
+	$(SWIFT) build
+	scripts/check-leftovers
+
+lint: ## Check format and style
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+
+format: ## Format everything in place
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Examples
+
+test-thread: packages-test ## Run the tests under ThreadSanitizer
+	$(SWIFT) test --scratch-path .build-thread --sanitize=thread -Xswiftc -DVHDFS_TSAN
+
+test-address: packages-test ## Run the tests under AddressSanitizer
+	$(SWIFT) test --scratch-path .build-address --sanitize=address
+
+clean: ## Remove what was built
+	rm -rf .build .build-thread .build-address

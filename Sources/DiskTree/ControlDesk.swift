@@ -1,0 +1,143 @@
+internal import ControlLanguage
+internal import FileSystem
+internal import Logging
+internal import Platform
+internal import SystemPackage
+internal import VirtualDisk
+
+/// Where requests are carried out: one for the whole tree. Requests of different handles run side by side.
+final class ControlDesk: Sendable {
+    private let table: AttachmentTable
+    private let log: Logger
+    private let failures = FailureLog()
+    private let lastHandle = Locked<UInt64>(0)
+
+    init(_ table: AttachmentTable, log: Logger) {
+        self.table = table
+        self.log = log
+    }
+
+    /// A number for one more open file of `ctl`.
+    func newHandle() -> UInt64 {
+        lastHandle.withLock { number in
+            number += 1
+            return number
+        }
+    }
+
+    /// The handle is gone: so is what was tied to it.
+    func endHandle(_ handle: UInt64) {
+        table.endHandle(handle)
+    }
+
+    /// Who writes, as far as it can be known while the writer waits.
+    func requester(_ caller: Caller) -> Requester {
+        let known = try? Credentials.ofThread(caller.thread)
+        // FUSE's ids were taken when the request was made; a thread id may since belong to someone else.
+        let credentials =
+            known.flatMap { $0.user == caller.user && $0.group == caller.group ? $0 : nil }
+            ?? Credentials(user: caller.user, group: caller.group)
+        return Requester(
+            credentials: credentials,
+            workingDirectory: CallerContext.workingDirectory(ofThread: caller.thread)
+        )
+    }
+
+    // MARK: Carrying out
+
+    /// Carries out one line. Nil for an empty one or a comment.
+    ///
+    /// - Returns: the lines of the answer, the last of which begins with `ok`.
+    func run(
+        _ line: [UInt8],
+        for requester: Requester,
+        lifetime: Lifetime,
+        interruption: Interruption
+    ) throws(AttachError) -> [[UInt8]]? {
+        do {
+            guard let request = try Request.parse(line) else { return nil }
+            return try run(request, for: requester, lifetime: lifetime, interruption: interruption)
+        } catch let error as RequestError {
+            throw note(AttachError(.invalidParameter, error.text), requester)
+        } catch let error as AttachError {
+            throw note(error, requester)
+        } catch {
+            throw note(AttachError(.invalidParameter, "\(error)"), requester)
+        }
+    }
+
+    private func run(
+        _ request: Request,
+        for requester: Requester,
+        lifetime: Lifetime,
+        interruption: Interruption
+    ) throws(AttachError) -> [[UInt8]] {
+        switch request {
+        case .attach(let path, let words):
+            let job = AttachJob(table, FilePath(bytes: path.bytes), words, requester, lifetime)
+            let name = try job.run(interruption).name
+            let place = table.configuration.mountPoint.appending("attached").appending(name.text)
+            return [Response.attached(name: name, path: place.bytes).line]
+        case .detach(let target, let force):
+            return [Response.detached(name: try table.detach(target, force: force, for: requester)).line]
+        case .info(let target):
+            let attachment = try table.find(target, for: requester)
+            guard mayKnow(attachment, requester.credentials.user) else {
+                throw AttachError(.accessDenied, "it was attached by someone else", path: target.text)
+            }
+            let lines = attachment.facts.text.split(separator: UInt8(ascii: "\n")).map(Array.init)
+            return lines + [Response.informed(name: attachment.name).line]
+        case .list:
+            return listing(for: requester.credentials.user) + [Response.listed.line]
+        case .help:
+            return Help.lines.map { Array($0.utf8) } + [Response.explained.line]
+        }
+    }
+
+    private func note(_ error: AttachError, _ requester: Requester) -> AttachError {
+        failures.note(error, user: requester.credentials.user)
+        log.notice("request of user \(requester.credentials.user) failed: \(error)")
+        return error
+    }
+
+    /// Notes a line that could not even be taken.
+    func refuse(_ error: AttachError, for requester: Requester) -> AttachError {
+        note(error, requester)
+    }
+
+    // MARK: Telling
+
+    /// Paths of others are for root, the mounting user, and those who made the request.
+    private func mayKnow(_ attachment: Attachment, _ user: UInt32) -> Bool {
+        user == 0 || user == table.configuration.policy.mountingUser || user == attachment.requester.credentials.user
+    }
+
+    private func listing(for user: UInt32) -> [[UInt8]] {
+        let attached = table.attachments.map { attachment in
+            mayKnow(attachment, user) ? attachment.requestLine : Array(attachment.name.text.utf8)
+        }
+        let isManager = user == 0 || user == table.configuration.policy.mountingUser
+        let dormant = table.dormant.filter { isManager || $0.record.user == user }.map { dormant in
+            Array("# not attached again: \(dormant.record.name) \(dormant.error)".utf8)
+        }
+        return attached + dormant.map { escapingControls($0) }
+    }
+
+    /// What a reader of `ctl` sees: the attached disks, the last failures, the help.
+    func snapshot(for user: UInt32) -> [UInt8] {
+        let isManager = user == 0 || user == table.configuration.policy.mountingUser
+        let failed = failures.lines(for: isManager ? nil : user)
+        let help = Help.lines.map { $0.isEmpty ? "#" : "# \($0)" }
+        let lines = listing(for: user) + failed + help.map { Array($0.utf8) }
+        return lines.flatMap { $0 + [UInt8(ascii: "\n")] }
+    }
+}
+
+extension Attachment {
+    /// The name, and the path and words that would attach it so again, quoted as in requests.
+    fileprivate var requestLine: [UInt8] {
+        let path = Word(imagePath.bytes)
+        let words = [Word(name.text), path].compactMap(\.self) + shownWords
+        return ShellWords.join(words)
+    }
+}

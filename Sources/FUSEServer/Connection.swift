@@ -1,0 +1,106 @@
+internal import CFuse
+internal import FileSystem
+internal import Glibc
+internal import SystemPackage
+
+/// The transport: takes requests from the kernel and hands them to libfuse, which calls the operations.
+///
+/// It owns libfuse's session. Workers, the kernel cache and the session hold it, so that nothing of it goes away under a request.
+@safe
+final class Connection: @unchecked Sendable {
+    private let session: OpaquePointer
+
+    /// Lets libfuse parse the options. `context` is what operations find in their requests; the caller keeps it alive.
+    init(arguments: [String], context: Server) throws(FUSEError) {
+        let (session, words) = unsafe LibraryLog.capture { () -> OpaquePointer? in
+            unsafe withCommandLine(arguments) { strings in
+                // libfuse puts a copy of its own in the place of ours.
+                var arguments = unsafe fuse_args(argc: Int32(arguments.count), argv: strings, allocated: 0)
+                defer { unsafe fuse_opt_free_args(&arguments) }
+                var operations = lowLevelOperations()
+                return unsafe cfuse_session_new(&arguments, &operations, Unmanaged.passUnretained(context).toOpaque())
+            }
+        }
+        guard let session = unsafe session else { throw .invalidOption(words) }
+        unsafe self.session = session
+    }
+
+    deinit {
+        unsafe fuse_session_destroy(session)
+    }
+
+    /// Mounts; false when that was refused.
+    func mount(at path: String) -> Bool {
+        unsafe fuse_session_mount(session, path) == 0
+    }
+
+    /// Waits for a request. False at the end of the session.
+    func receive(_ buffer: RequestBuffer) -> Bool {
+        while true {
+            let count = unsafe fuse_session_receive_buf(session, buffer.memory)
+            if count > 0 { return true }
+            if count == 0 || hasExited { return false }
+            if count != -EINTR, count != -EAGAIN {
+                exit()
+                return false
+            }
+        }
+    }
+
+    /// Has a request answered; returns when its operation has returned.
+    func process(_ buffer: RequestBuffer) {
+        unsafe fuse_session_process_buf(session, buffer.memory)
+    }
+
+    /// Whether the kernel has a request that nobody has taken.
+    var hasPending: Bool {
+        var question = pollfd(fd: unsafe fuse_session_fd(session), events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&question, 1, 0) == 1 && question.revents & Int16(POLLIN) != 0
+    }
+
+    /// Whether the session is over.
+    var hasExited: Bool {
+        unsafe fuse_session_exited(session) != 0
+    }
+
+    /// Has workers leave when they next look.
+    func exit() {
+        unsafe fuse_session_exit(session)
+    }
+
+    /// Ends the kernel's side: each caller that still waits, or comes later, gets an error.
+    ///
+    /// The descriptor's number stays taken, so that the late reply of a stuck worker can't end up in somebody else's file.
+    func sever() {
+        let descriptor = unsafe fuse_session_fd(session)
+        guard descriptor >= 0, let null = try? FileDescriptor.open(FilePath("/dev/null"), .readWrite) else { return }
+        _ = try? null.duplicate(as: FileDescriptor(rawValue: descriptor))
+        try? null.close()
+    }
+
+    /// Tells the kernel to drop pages from `offset` on, `count` bytes, 0 for all; a negative offset drops attributes only.
+    func invalidatePages(of node: NodeID, offset: Int64, count: Int64) {
+        _ = unsafe fuse_lowlevel_notify_inval_inode(session, node.rawValue, off_t(offset), off_t(count))
+    }
+
+    /// Tells the kernel to drop a name.
+    func invalidate(name: String, in directory: NodeID) {
+        _ = unsafe fuse_lowlevel_notify_inval_entry(session, directory.rawValue, name, name.utf8.count)
+    }
+}
+
+/// A worker's place for one request; libfuse allocates its memory at the first.
+@safe
+final class RequestBuffer {
+    fileprivate let memory: UnsafeMutablePointer<fuse_buf>
+
+    init() {
+        unsafe memory = .allocate(capacity: 1)
+        unsafe memory.initialize(to: fuse_buf())
+    }
+
+    deinit {
+        unsafe free(memory.pointee.mem)
+        unsafe memory.deallocate()
+    }
+}

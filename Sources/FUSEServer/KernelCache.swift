@@ -1,0 +1,30 @@
+internal import FileSystem
+
+/// What the kernel remembers of our tree.
+///
+/// That the kernel doesn't know a node or a name any more is no error: then there was nothing to forget.
+final class SessionCache: KernelCache {
+    private let connection: Connection
+
+    init(_ connection: Connection) {
+        self.connection = connection
+    }
+
+    func invalidate(_ node: NodeID, range: Range<UInt64>?) {
+        guard let range else {
+            connection.invalidatePages(of: node, offset: 0, count: 0)
+            return
+        }
+        // No file is longer than Int64 can tell, so nothing lies behind it.
+        guard !range.isEmpty, let offset = Int64(exactly: range.lowerBound) else {
+            connection.invalidatePages(of: node, offset: -1, count: 0)
+            return
+        }
+        let end = Int64(exactly: range.upperBound) ?? .max
+        connection.invalidatePages(of: node, offset: offset, count: end - offset)
+    }
+
+    func invalidate(name: String, in directory: NodeID) {
+        connection.invalidate(name: name, in: directory)
+    }
+}

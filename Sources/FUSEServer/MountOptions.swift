@@ -1,0 +1,48 @@
+/// Where and how a tree is mounted.
+public struct MountOptions: Sendable, Hashable {
+    /// The directory that the tree covers.
+    public var mountPoint: String
+    /// The first field of a line of `/proc/mounts`.
+    public var fileSystemName: String
+    /// Further options of libfuse and of `mount(8)`, one each: `allow_other`, `allow_root`, `auto_unmount`, `max_read=65536` …
+    public var extra: [String]
+
+    /// Makes a set of options.
+    public init(mountPoint: String, fileSystemName: String = "vhdfs", extra: [String] = []) {
+        self.mountPoint = mountPoint
+        self.fileSystemName = fileSystemName
+        self.extra = extra
+    }
+
+    /// The largest read that the server answers, in bytes: 256 pages, the most that the kernel asks for.
+    static let maximumRead = 1 << 20
+
+    /// The largest read of this mount: `max_read=`, when that is smaller.
+    ///
+    /// The number must be the same on the command line and in the answer to INIT, or libfuse gives up.
+    var readLimit: Int {
+        let wish = extra.last { $0.hasPrefix("max_read=") }.flatMap { Int($0.dropFirst("max_read=".count)) }
+        return min(max(wish ?? Self.maximumRead, 4096), Self.maximumRead)
+    }
+
+    /// Whether users other than the one who mounts are to see the tree.
+    var allowsOthers: Bool {
+        extra.contains("allow_other") || extra.contains("allow_root")
+    }
+
+    /// The command line that libfuse parses.
+    func libraryArguments() throws(FUSEError) -> [String] {
+        if extra.contains("ro") {
+            throw .invalidOption("'ro' would make the whole tree unwritable, 'ctl' included")
+        }
+        let passed = extra.filter { !$0.hasPrefix("max_read=") }
+        let fixed = ["default_permissions", "subtype=vhdfs", "max_read=\(readLimit)"]
+        let options = ["fsname=\(fileSystemName)"] + passed + fixed
+        return ["vhdfs"] + options.flatMap { ["-o", Self.escape($0)] }
+    }
+
+    /// An option is not split at an escaped comma.
+    private static func escape(_ option: String) -> String {
+        String(option.flatMap { $0 == "," || $0 == "\\" ? ["\\", $0] : [$0] })
+    }
+}

@@ -1,0 +1,56 @@
+internal import FileSystem
+internal import Synchronization
+
+/// What the operations work on: the tree, and what is open of it.
+final class Server: Sendable {
+    /// Whose files these are.
+    let tree: any FileTree
+    /// The files that are open.
+    let files = HandleTable<FileHandle>()
+    /// The directories that are open.
+    let directories = HandleTable<DirectoryHandle>()
+    /// Who is at work, slow requests included.
+    let activity: Activity
+    /// The largest read, in bytes.
+    let readLimit: Int
+    /// Whether the kernel has said INIT.
+    let isInitialized = Atomic(false)
+
+    init(tree: any FileTree, activity: Activity, readLimit: Int) {
+        self.tree = tree
+        self.activity = activity
+        self.readLimit = readLimit
+    }
+
+    /// Releases what the kernel has left open: at an unmount it doesn't wait for its RELEASEs, and a dead session sends none.
+    private func releaseAll() {
+        for handle in files.removeAll() { handle.file.release() }
+        _ = directories.removeAll()
+    }
+
+    /// The last worker or slow request has left.
+    func end() {
+        releaseAll()
+        activity.markEnded()
+    }
+}
+
+/// A file that is open.
+final class FileHandle: Sendable {
+    let file: any OpenFile
+    let isSlow: Bool
+
+    init(_ file: any OpenFile) {
+        self.file = file
+        isSlow = file.isSlow
+    }
+}
+
+/// A directory that is open: what it held at that time.
+final class DirectoryHandle: Sendable {
+    let entries: [DirectoryEntry]
+
+    init(_ entries: [DirectoryEntry]) {
+        self.entries = entries
+    }
+}

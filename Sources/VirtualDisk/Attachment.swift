@@ -1,0 +1,270 @@
+public import BlockDevice
+public import ControlLanguage
+internal import Platform
+internal import Synchronization
+public import SystemPackage
+
+/// How long an attachment lasts (CONTRACT.md §3.3).
+public enum Lifetime: Sendable, Hashable {
+    /// As long as the open file of `ctl` with this number.
+    case handle(UInt64)
+    /// As long as the file system is mounted.
+    case fileSystem
+    /// Until it is detached, across restarts.
+    case permanent
+
+    /// The word for it in `info.json`.
+    public var word: String {
+        switch self {
+        case .handle: "handle"
+        case .fileSystem: "file-system"
+        case .permanent: "permanent"
+        }
+    }
+}
+
+/// One attached disk: what it is, who may use it, and its bytes for as long as it is attached.
+///
+/// Reading takes no lock. A write is counted while it runs, so that an end can wait for it.
+public final class Attachment: Sendable {
+    enum Phase: UInt8 {
+        /// In use.
+        case attached
+        /// Its name is gone; files that are still open can be read.
+        case lingering
+        /// No more input or output.
+        case ended
+    }
+
+    struct Activity: Sendable {
+        var openFiles = 0
+        var openWriters = 0
+        /// Of those, the ones that may still write: they have closed no copy of their descriptor since their last write.
+        var activeWriters = 0
+        var writesRunning = 0
+        /// The end has come, and can't be taken back.
+        var hasEnded = false
+    }
+
+    /// Counts attachments of this process; never used again.
+    public let number: UInt64
+    /// The name in `attached/`.
+    public let name: AttachmentName
+    /// The flags of the request.
+    public let flags: AttachFlags
+    /// How long it lasts.
+    public let lifetime: Lifetime
+    /// Who attached it.
+    public let requester: Requester
+    /// When, in seconds since 1970.
+    public let attachedAt: Int64
+    /// Who may use the files.
+    public let access: DiskAccess
+
+    let disk: OpenedDisk
+    let words: AttachWords
+    /// The path of the request, which may be a symbolic link.
+    let requestedPath: FilePath
+
+    private let phase = Atomic<UInt8>(Phase.attached.rawValue)
+    /// Bytes have been written since the image was last made complete.
+    let isDirty = Atomic(false)
+    let activity = Monitor(Activity())
+
+    init(
+        number: UInt64,
+        name: AttachmentName,
+        flags: AttachFlags,
+        lifetime: Lifetime,
+        requester: Requester,
+        attachedAt: Int64,
+        access: DiskAccess,
+        disk: OpenedDisk,
+        words: AttachWords,
+        requestedPath: FilePath
+    ) {
+        self.number = number
+        self.name = name
+        self.flags = flags
+        self.lifetime = lifetime
+        self.requester = requester
+        self.attachedAt = attachedAt
+        self.access = access
+        self.disk = disk
+        self.words = words
+        self.requestedPath = requestedPath
+    }
+
+    /// The image file, without symbolic links.
+    public var imagePath: FilePath { disk.leaf.path }
+    /// Size of the disk in bytes.
+    public var size: UInt64 { disk.chain.size }
+    /// Whether writes are refused.
+    public var isReadOnly: Bool { disk.chain.isReadOnly }
+    /// Whether its files can still be opened.
+    public var isAttached: Bool { phase.load(ordering: .acquiring) == Phase.attached.rawValue }
+    /// How many files of it are open.
+    public var openFileCount: Int { activity.update { $0.openFiles } }
+    /// Whether someone has it open for writing.
+    public var hasOpenWriters: Bool { activity.update { $0.openWriters } > 0 }
+
+    /// The words of the request that attached it, with the name that it got.
+    public var shownWords: [Word] {
+        var shown = words
+        shown.name = nil
+        return shown.words
+    }
+
+    // MARK: Open files
+
+    /// Counts a file that is being opened; throws when the disk is no longer attached.
+    public func didOpen(writing: Bool) throws(DiskError) {
+        try activity.update { (activity) throws(DiskError) in
+            guard isAttached else { throw gone() }
+            activity.openFiles += 1
+            if writing {
+                activity.openWriters += 1
+                activity.activeWriters += 1
+            }
+        }
+    }
+
+    /// Counts a file that has been closed for the last time.
+    public func didClose(writing: Bool) {
+        let isLast = activity.update { activity in
+            activity.openFiles -= 1
+            if writing { activity.openWriters -= 1 }
+            return activity.openFiles == 0
+        }
+        if isLast, phase.load(ordering: .acquiring) == Phase.lingering.rawValue { end(.ended) }
+    }
+
+    /// A writer has closed a copy of its descriptor, or writes again after that.
+    ///
+    /// The kernel tells us of the last close (`didClose`) late, when the next program may already have come and gone. So one that closes
+    /// counts as gone at once, until it writes again.
+    public func writer(isActive: Bool) {
+        activity.update { $0.activeWriters += isActive ? 1 : -1 }
+    }
+
+    /// Makes the image complete if nobody is left who writes.
+    public func completeIfUnattended() throws(DiskError) {
+        guard isDirty.load(ordering: .acquiring), activity.update({ $0.activeWriters }) == 0 else { return }
+        try complete()
+    }
+
+    // MARK: Input and output
+
+    /// Fills a buffer with the disk's bytes from `offset` on.
+    public func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
+        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
+        try disk.chain.read(into: &buffer, at: offset)
+    }
+
+    /// Writes bytes at `offset`.
+    public func write(_ bytes: RawSpan, at offset: UInt64) throws(DiskError) {
+        try change { () throws(DiskError) in try disk.chain.write(bytes, at: offset) }
+    }
+
+    /// Makes a range read as zeros.
+    public func zero(_ range: Range<UInt64>) throws(DiskError) {
+        try change { () throws(DiskError) in try disk.chain.zero(range) }
+    }
+
+    /// Makes all that was written durable.
+    public func synchronize() throws(DiskError) {
+        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
+        try disk.chain.synchronize()
+    }
+
+    /// Whether data is stored at `offset`, and how far that reaches.
+    public func allocation(at offset: UInt64, limit: UInt64) throws(DiskError) -> HostAllocation {
+        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
+        return try disk.chain.allocation(at: offset, limit: limit)
+    }
+
+    /// Space in use, and time of the last change.
+    public func usage() throws(DiskError) -> HostUsage {
+        try disk.chain.usage()
+    }
+
+    private func change(_ body: () throws(DiskError) -> Void) throws(DiskError) {
+        try activity.update { (activity) throws(DiskError) in
+            guard isAttached else { throw gone() }
+            activity.writesRunning += 1
+        }
+        defer {
+            // Behind the write: one that runs beside `complete` is not in what that made durable.
+            isDirty.store(true, ordering: .releasing)
+            activity.update { $0.writesRunning -= 1 }
+        }
+        try body()
+    }
+
+    /// Makes everything durable and the image file as it should be left.
+    func complete() throws(DiskError) {
+        guard !isReadOnly else { return }
+        isDirty.store(false, ordering: .releasing)
+        do {
+            try disk.chain.finish()
+        } catch {
+            isDirty.store(true, ordering: .releasing)
+            throw error
+        }
+    }
+
+    private func gone() -> DiskError {
+        DiskError(.gone, "\(name) has been detached", path: imagePath.string)
+    }
+
+    // MARK: The end
+
+    /// How long an end waits for writes that are running.
+    private static let patience = Duration.seconds(10)
+
+    /// Stops new writes and waits for running ones.
+    ///
+    /// - Returns: false when some did not come to an end in time.
+    func stopWriting(unlessOpen: Bool) -> StopResult {
+        let isOpen = activity.update { activity in
+            if unlessOpen, activity.openFiles > 0 { return true }
+            phase.store(Phase.lingering.rawValue, ordering: .releasing)
+            return false
+        }
+        if isOpen { return .isOpen }
+        let isQuiet: Bool? = activity.wait(timeout: Self.patience) { $0.writesRunning == 0 ? true : nil }
+        return isQuiet == nil ? .writesHang : .stopped
+    }
+
+    enum StopResult {
+        case stopped
+        case isOpen
+        case writesHang
+    }
+
+    /// Takes a stop back: the detach has failed.
+    func resume() {
+        activity.update { activity in
+            guard !activity.hasEnded else { return }
+            phase.store(Phase.attached.rawValue, ordering: .releasing)
+        }
+    }
+
+    /// Ends it, for good or as far as open files allow, and lets go of the locks.
+    func end(_ newPhase: Phase) {
+        let isOver = activity.update { activity in
+            let isOver = newPhase == .ended || activity.openFiles == 0
+            activity.hasEnded = true
+            phase.store((isOver ? .ended : newPhase).rawValue, ordering: .releasing)
+            return isOver
+        }
+        for lock in disk.locks {
+            if isOver {
+                lock.release()
+            } else {
+                // What can't be downgraded is given up; the reads that are left go on without it.
+                try? lock.downgrade()
+            }
+        }
+    }
+}

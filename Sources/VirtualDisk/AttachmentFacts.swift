@@ -1,0 +1,127 @@
+internal import BlockDevice
+internal import ControlLanguage
+internal import FoundationEssentials
+internal import Platform
+internal import SystemPackage
+
+/// What `info`, `info.json` and `list` tell about an attached disk. Keys are only ever added (CONTRACT.md §1).
+public struct AttachmentFacts: Encodable, Sendable {
+    /// One image of the chain, the leaf first.
+    public struct ChainLink: Encodable, Sendable {
+        var path: String
+        var pathBase64: String?
+        var identifier: String?
+        var resolvedBy: String
+
+        enum CodingKeys: String, CodingKey {
+            case path, identifier
+            case pathBase64 = "path_base64"
+            case resolvedBy = "resolved_by"
+        }
+    }
+
+    var name: String
+    var path: String
+    var pathBase64: String?
+    var format: String
+    var subtype: String
+    var virtualSize: UInt64
+    var logicalSectorSize: Int
+    var blockSize: UInt64
+    var identifier: String?
+    var readOnly: Bool
+    var flags: [String]
+    var lifetime: String
+    var attachedByUID: UInt32
+    var attachedAt: String
+    var state: String
+    var chain: [ChainLink]
+    var logReplayedEntries: Int
+    var warnings: [String]
+
+    enum CodingKeys: String, CodingKey {
+        case name, path, format, subtype, identifier, flags, lifetime, state, chain, warnings
+        case pathBase64 = "path_base64"
+        case virtualSize = "virtual_size"
+        case logicalSectorSize = "logical_sector_size"
+        case blockSize = "block_size"
+        case readOnly = "read_only"
+        case attachedByUID = "attached_by_uid"
+        case attachedAt = "attached_at"
+        case logReplayedEntries = "log_replayed_entries"
+    }
+
+    init(_ attachment: Attachment) {
+        let disk = attachment.disk
+        name = attachment.name.text
+        (path, pathBase64) = Self.shown(attachment.imagePath)
+        format = disk.kind.rawValue
+        subtype = disk.subtype
+        virtualSize = attachment.size
+        logicalSectorSize = disk.logicalSectorSize
+        blockSize = disk.blockSize
+        identifier = disk.links.first?.identifier
+        readOnly = attachment.isReadOnly
+        flags = attachment.flags.words
+        lifetime = attachment.lifetime.word
+        attachedByUID = attachment.requester.credentials.user
+        attachedAt = Date(timeIntervalSince1970: Double(attachment.attachedAt)).formatted(.iso8601)
+        state = attachment.isAttached ? "attached" : "ending"
+        chain = disk.links.map { link in
+            let (path, base64) = Self.shown(link.path)
+            return ChainLink(path: path, pathBase64: base64, identifier: link.identifier, resolvedBy: link.origin)
+        }
+        // None of the formats that this version attaches has a log.
+        logReplayedEntries = 0
+        warnings = disk.warnings
+        if attachment.flags.contains(.bypassDefaultEncryptionPolicy) {
+            warnings.append("bypass-default-encryption-policy has no effect on this host")
+        }
+    }
+
+    /// A path as text; one that isn't UTF-8 has U+FFFD in it, and stands beside it in base64.
+    private static func shown(_ path: FilePath) -> (String, String?) {
+        let text = path.string
+        if FilePath(text) == path { return (text, nil) }
+        return (text, Data(path.bytes).base64EncodedString())
+    }
+}
+
+extension AttachmentFacts {
+    /// The JSON text of `info.json`, with a newline at its end.
+    public var json: [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        // Only strings and integers: there is nothing that could not be encoded.
+        let data = (try? encoder.encode(self)) ?? Data("{}".utf8)
+        return Array(data) + [UInt8(ascii: "\n")]
+    }
+
+    /// The `key: value` lines of `info`.
+    public var text: [UInt8] {
+        var lines: [(String, String)] = [
+            ("name", name), ("path", path),
+        ]
+        if let pathBase64 { lines.append(("path_base64", pathBase64)) }
+        lines += [
+            ("format", format), ("subtype", subtype), ("virtual_size", "\(virtualSize)"),
+            ("logical_sector_size", "\(logicalSectorSize)"), ("block_size", "\(blockSize)"),
+            ("identifier", identifier ?? "none"), ("read_only", readOnly ? "yes" : "no"),
+            ("flags", flags.isEmpty ? "none" : flags.joined(separator: " ")), ("lifetime", lifetime),
+            ("attached_by_uid", "\(attachedByUID)"), ("attached_at", attachedAt), ("state", state),
+        ]
+        for link in chain {
+            lines.append(("chain", "\(link.path) (\(link.identifier ?? "no identifier"), found by \(link.resolvedBy))"))
+        }
+        lines.append(("log_replayed_entries", "\(logReplayedEntries)"))
+        lines += (warnings.isEmpty ? ["none"] : warnings).map { ("warnings", $0) }
+        return lines.flatMap { key, value in
+            "\(key): \(value.map { $0.isNewline ? " " : String($0) }.joined())\n".utf8
+        }
+    }
+}
+
+extension Attachment {
+    /// What is known of it now.
+    public var facts: AttachmentFacts { AttachmentFacts(self) }
+}

@@ -1,0 +1,143 @@
+internal import BlockDevice
+public import ControlLanguage
+internal import Logging
+internal import Platform
+internal import SystemPackage
+
+extension AttachmentTable {
+    /// How long a detach waits for closes that the kernel has not told us about yet.
+    private static let closeDelay = Duration.seconds(1)
+
+    /// Detaches a disk: DetachVirtualDisk. When it returns, the image is durable, closed and unlocked.
+    ///
+    /// - Parameter force: end it with files open too; what is in flight is flushed first, later input and output gives ENXIO.
+    /// - Returns: the name of what was detached.
+    public func detach(_ target: Word, force: Bool, for requester: Requester) throws(AttachError) -> AttachmentName {
+        try configuration.policy.check(requester.credentials)
+        if let name = try dropDormant(target) { return name }
+        let attachment = try find(target, for: requester)
+        try stop(attachment, force: force)
+        do throws(AttachError) {
+            try complete(attachment)
+            try forget(attachment)
+        } catch {
+            guard force else {
+                attachment.resume()
+                throw error
+            }
+            log.error("\(attachment.name): \(error)")
+        }
+        try remove(attachment, isForced: force)
+        log.info("detached \(attachment.name)")
+        return attachment.name
+    }
+
+    private func complete(_ attachment: Attachment) throws(AttachError) {
+        do {
+            try attachment.complete()
+        } catch {
+            throw AttachError(
+                .vhdMetadataWriteFailure,
+                "its last writes could not be made durable, so it stays attached: \(error.text); "
+                    + "detach NAME force gives them up",
+                path: attachment.imagePath.string
+            )
+        }
+    }
+
+    /// Drops the record of a permanent attachment: while the name is still taken, so that it is not another one's record.
+    private func forget(_ attachment: Attachment) throws(AttachError) {
+        guard attachment.lifetime == .permanent, case .success(let journal) = configuration.journal else { return }
+        try journal.remove(attachment.name)
+    }
+
+    private func stop(_ attachment: Attachment, force: Bool) throws(AttachError) {
+        if !force {
+            let _: Bool? = attachment.activity.wait(timeout: Self.closeDelay) { $0.openFiles == 0 ? true : nil }
+        }
+        switch attachment.stopWriting(unlessOpen: !force) {
+        case .stopped: break
+        case .writesHang:
+            log.error("\(attachment.name): writes to it have been running for 10 seconds; it is detached without them")
+        case .isOpen:
+            let folder = configuration.mountPoint.pushing("attached").appending(attachment.name.text)
+            let holders = FileHolders.holding(below: folder).map(\.text).joined(separator: ", ")
+            throw AttachError(
+                .sharingViolation,
+                "files of it are open" + (holders.isEmpty ? "" : ": \(holders)")
+                    + "; detach NAME force ends it all the same",
+                path: attachment.imagePath.string
+            )
+        }
+    }
+
+    private func remove(_ attachment: Attachment, isForced: Bool) throws(AttachError) {
+        // Someone else has detached it meanwhile.
+        guard take(attachment) else {
+            throw AttachError(.notFound, "not attached", path: attachment.imagePath.string)
+        }
+        attachment.end(.ended)
+        release(attachment.name)
+        tellEnd(of: attachment, isForced: isForced)
+    }
+
+    /// Makes an attachment invisible; false if it already was. Its name stays taken until its claims on files are given up, which
+    /// are made in its name.
+    private func take(_ attachment: Attachment) -> Bool {
+        state.withLock { state in
+            guard state.attachments[attachment.name] === attachment else { return false }
+            state.attachments[attachment.name] = nil
+            state.reserved.insert(attachment.name)
+            return true
+        }
+    }
+
+    private func release(_ name: AttachmentName) {
+        claims.release(name.text)
+        _ = state.withLock { $0.reserved.remove(name) }
+    }
+
+    private func dropDormant(_ target: Word) throws(AttachError) -> AttachmentName? {
+        guard let name = AttachmentName(target.text), state.withLock({ $0.dormant[name] }) != nil else { return nil }
+        if case .success(let journal) = configuration.journal { try journal.remove(name) }
+        state.withLock { $0.dormant[name] = nil }
+        return name
+    }
+
+    // MARK: Implicit ends
+
+    /// Takes back an attach whose requester has stopped waiting.
+    public func withdraw(_ attachment: Attachment) {
+        do {
+            try forget(attachment)
+        } catch {
+            log.error("\(attachment.name): \(error)")
+        }
+        endImplicitly(attachment)
+    }
+
+    /// The handle has been closed for the last time: what was tied to it ends. Files that are open can be read to their end.
+    public func endHandle(_ handle: UInt64) {
+        for attachment in attachments where attachment.lifetime == .handle(handle) { endImplicitly(attachment) }
+    }
+
+    /// The file system is going: everything is flushed and closed; records of permanent attachments stay.
+    public func endAll() {
+        state.withLock { $0.isClosed = true }
+        for attachment in attachments { endImplicitly(attachment) }
+    }
+
+    private func endImplicitly(_ attachment: Attachment) {
+        guard take(attachment) else { return }
+        _ = attachment.stopWriting(unlessOpen: false)
+        do {
+            try attachment.complete()
+        } catch {
+            log.error("\(attachment.name): its last writes could not be made durable: \(error)")
+        }
+        attachment.end(.lingering)
+        release(attachment.name)
+        tellEnd(of: attachment, isForced: false)
+        log.info("\(attachment.name) has ended with its \(attachment.lifetime.word)")
+    }
+}

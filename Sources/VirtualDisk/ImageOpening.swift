@@ -1,0 +1,123 @@
+internal import BlockDevice
+internal import ControlLanguage
+internal import Platform
+internal import SystemPackage
+
+/// An image file that has been opened with the caller's rights.
+struct OpenImage: Sendable {
+    let descriptor: Descriptor
+    /// Without symbolic links, as it was when it was opened.
+    let path: FilePath
+    let status: FileStatus
+    /// What `PosixFile` and messages call it.
+    let file: PosixFile
+}
+
+/// Opens image files for one attach: with the rights of the one who asked, and no longer than that one waits.
+struct ImageOpening {
+    let opener: any FileOpener
+    let requester: Requester
+    let words: AttachWords
+    let cancellation: Cancellation?
+
+    /// Opens one file.
+    func open(_ path: FilePath, writing: Bool) throws(AttachError) -> OpenImage {
+        let allowBlockDevice = words.type != .automatic
+        do {
+            let descriptor = try opener.open(
+                path,
+                writing
+                    ? .readingAndWriting(allowBlockDevice: allowBlockDevice)
+                    : .reading(allowBlockDevice: allowBlockDevice),
+                as: requester.credentials,
+                cancellation: cancellation
+            )
+            let real = (try? descriptor.path()) ?? path
+            return OpenImage(
+                descriptor: descriptor,
+                path: real,
+                status: try descriptor.status(),
+                file: PosixFile(descriptor, path: real.string)
+            )
+        } catch let error as OpenError {
+            throw Self.explain(error, path)
+        } catch {
+            throw AttachError(.vhdMetadataReadFailure, "\(error)", path: path.string)
+        }
+    }
+
+    /// Refuses files whose host keeps them compressed or encrypted, unless the request lifts that.
+    func checkHostFlags(_ image: OpenImage) throws(AttachError) {
+        // Not every file system has such flags; then there is nothing to refuse.
+        guard let flags = try? image.descriptor.inodeFlags() else { return }
+        if flags.contains(.compressed), !words.supportsCompressedVolumes {
+            throw AttachError(
+                .virtualDiskLimitation,
+                "the file is compressed by its file system; attach it anyway with support-compressed-volumes",
+                path: image.path.string
+            )
+        }
+        if flags.contains(.encrypted), !words.supportsEncryptedFiles {
+            throw AttachError(
+                .virtualDiskLimitation,
+                "the file is encrypted by its file system; attach it anyway with support-encrypted-files",
+                path: image.path.string
+            )
+        }
+    }
+
+    /// The names in a folder, or none where the caller may not look.
+    func names(in folder: FilePath) -> [String] {
+        let descriptor = try? opener.open(folder, .listing, as: requester.credentials, cancellation: cancellation)
+        return (try? descriptor?.entries()) ?? []
+    }
+
+    private static func explain(_ error: OpenError, _ path: FilePath) -> AttachError {
+        let (code, text): (Win32Error, String) =
+            switch error {
+            case .fileNotFound: (.fileNotFound, "no such file")
+            case .pathNotFound: (.pathNotFound, "a folder of this path does not exist")
+            case .wrongKind(let kind):
+                (
+                    .virtDiskNotVirtualDisk,
+                    "this is a \(kind), and only regular files (and block devices with type=) can be attached"
+                )
+            case .cancelled: (.operationAborted, "interrupted")
+            case .helperEnded: (.accessDenied, "the process that opens files for others has ended; mount again")
+            case .failed(.permissionDenied): (.accessDenied, "permission denied")
+            case .failed(.notPermitted): (.accessDenied, "the file may not be opened so (immutable?)")
+            case .failed(.readOnlyFileSystem):
+                (.writeProtect, "it is on a read-only file system; attach it with readonly")
+            case .failed(.textFileBusy): (.sharingViolation, "the file is being executed")
+            case .failed(.tooManyOpenFiles), .failed(.tooManyOpenFilesInSystem):
+                (.notEnoughMemory, "no more files can be opened (ulimit -n)")
+            case .failed(.noMemory): (.notEnoughMemory, "out of memory")
+            case .failed(.fileNameTooLong), .failed(.tooManySymbolicLinkLevels):
+                (.pathNotFound, "\(error.errno.description)")
+            case .failed(let errno): (.vhdMetadataReadFailure, "opening it: \(errno.description)")
+            }
+        return AttachError(code, text, path: path.string)
+    }
+}
+
+extension ImageOpening {
+    /// The path of an existing file that differs from `path` in case only; nil when there is none, or only `path` itself.
+    func ignoringCase(_ path: FilePath) -> FilePath? {
+        var found = FilePath("/")
+        for component in path.components {
+            let wanted = component.string.lowercased()
+            let names = names(in: found)
+            // A folder that may not be listed may still be passed through.
+            if names.isEmpty || names.contains(component.string) {
+                found.append(component)
+            } else if let name = names.sorted().first(where: { $0.lowercased() == wanted }),
+                let match = FilePath.Component(name)
+            {
+                found.append(match)
+            } else {
+                return nil
+            }
+        }
+        return found == path ? nil : found
+    }
+}

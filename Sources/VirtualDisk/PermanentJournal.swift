@@ -1,0 +1,103 @@
+internal import ControlLanguage
+internal import FoundationEssentials
+internal import Platform
+public import SystemPackage
+
+/// The permanent attachments of one mount point: a small file each, written whole and synced before anybody is told.
+public final class PermanentJournal: Sendable {
+    private static let suffix = ".json"
+    private static let sizeLimit = 1 << 20
+
+    private let folder: FilePath
+    private let mountPoint: FilePath
+
+    /// Uses, or makes, the folder for a mount point in a state directory.
+    ///
+    /// - Parameter stateDirectory: mode 0700, owned by this process's user, no symbolic link; else refused: what is recorded in it is
+    ///   opened with other users' rights.
+    public init(stateDirectory: FilePath, mountPoint: FilePath) throws(AttachError) {
+        self.mountPoint = mountPoint
+        folder = stateDirectory.appending(Self.folderName(for: mountPoint))
+        do {
+            _ = try openPrivateDirectory(stateDirectory)
+            _ = try openPrivateDirectory(folder)
+        } catch {
+            throw AttachError(
+                .accessDenied,
+                "permanent attachments can't be recorded: the state directory \(error.text); another place can be given with --state-dir",
+                path: stateDirectory.string
+            )
+        }
+    }
+
+    /// A name for a path of any length: its readable end, and a number from all of it.
+    private static func folderName(for path: FilePath) -> String {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in path.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        let readable = AttachmentName.derived(fromFileName: (path.lastComponent?.string ?? "root").utf8)
+        let digits = String(hash, radix: 16)
+        return "\(readable.text.prefix(100))-" + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    private func path(of name: String) -> FilePath {
+        folder.appending(name + Self.suffix)
+    }
+
+    /// Records an attachment. When it returns, a crash does not lose it.
+    func add(_ attachment: Attachment) throws(AttachError) {
+        let record = PermanentRecord(attachment, mountPoint: mountPoint)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        do {
+            try AtomicFile.write(Array(encoder.encode(record)), to: path(of: record.name))
+        } catch {
+            throw AttachError(.vhdMetadataWriteFailure, "recording it as permanent: \(error)", path: folder.string)
+        }
+    }
+
+    /// Forgets an attachment. When it returns, a crash does not bring it back.
+    func remove(_ name: AttachmentName) throws(AttachError) {
+        do {
+            try AtomicFile.remove(path(of: name.text))
+        } catch {
+            throw AttachError(.vhdMetadataWriteFailure, "forgetting its record: \(error)", path: folder.string)
+        }
+    }
+
+    /// Everything that is recorded, by name, and what could not be read, in words.
+    func records() -> (records: [PermanentRecord], problems: [String]) {
+        var records: [PermanentRecord] = []
+        var problems: [String] = []
+        let names: [String]
+        do throws(PrivateDirectoryError) {
+            let open = try openPrivateDirectory(folder)
+            names = (try? open.entries()) ?? []
+        } catch {
+            return ([], ["\(folder) \(error.text)"])
+        }
+        for name in names.sorted() where name.hasSuffix(Self.suffix) {
+            do {
+                let bytes = try folder.appending(name).contents(limit: Self.sizeLimit)
+                let record = try JSONDecoder().decode(PermanentRecord.self, from: Data(bytes))
+                guard record.mountPoint == mountPoint.string, record.version == 1 else { continue }
+                records.append(record)
+            } catch {
+                problems.append("\(folder.appending(name)): \(error)")
+            }
+        }
+        return (records, problems)
+    }
+}
+
+extension PrivateDirectoryError {
+    /// What is wrong, as the rest of a sentence about the directory.
+    fileprivate var text: String {
+        switch self {
+        case .symbolicLink: "is a symbolic link"
+        case .notDirectory: "is no directory"
+        case .ownedBy(let user): "belongs to user \(user)"
+        case .permissions(let bits): "has the permissions 0\(String(bits, radix: 8)), not 0700"
+        case .failed(let errno): "can't be made or opened: \(errno.description)"
+        }
+    }
+}

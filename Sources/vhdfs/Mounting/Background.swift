@@ -1,0 +1,53 @@
+internal import CPlatform
+internal import Glibc
+internal import Platform
+internal import SystemPackage
+internal import VirtualDisk
+
+/// The way into the background: a parent waits until its child can be used, and ends as the child did if it could not.
+struct Background {
+    private let ready: FileDescriptor
+
+    /// Goes on in a child process, away from the terminal; returns only there. For a process without threads.
+    static func enter() throws(AttachError) -> Background {
+        do throws(Errno) {
+            let (waiting, ready) = try FileDescriptor.pipe(options: .closeOnExec)
+            let child = platform_fork()
+            if child == -1 { throw Errno(rawValue: errno) }
+            if child != 0 {
+                try? ready.close()
+                exit(follow(child, waiting))
+            }
+            try? waiting.close()
+            setsid()
+            return Background(ready: ready)
+        } catch {
+            throw AttachError(error, "going into the background", path: "vhdfs")
+        }
+    }
+
+    /// What went wrong the child says itself: it has the same standard error.
+    private static func follow(_ child: Int32, _ waiting: FileDescriptor) -> Int32 {
+        if Processes.waitForWord(from: waiting) { return Program.Status.success }
+        let status = Processes.waitForEnd(of: child)
+        if status >= 128 { Console.complain("the daemon was killed by signal \(status - 128)") }
+        return Program.Status.failure
+    }
+
+    /// Lets go of the terminal and tells the parent that all is well.
+    ///
+    /// - Throws: when the parent waits no longer; somebody has interrupted it.
+    func becomeReady() throws(AttachError) {
+        do {
+            _ = try ready.writeAll([1])
+            try ready.close()
+            let null = try FileDescriptor.open(FilePath("/dev/null"), .readWrite)
+            for stream in [FileDescriptor.standardInput, .standardOutput, .standardError] {
+                _ = try null.duplicate(as: stream)
+            }
+            if null.rawValue > FileDescriptor.standardError.rawValue { try null.close() }
+        } catch {
+            throw AttachError(.operationAborted, "interrupted")
+        }
+    }
+}

@@ -1,0 +1,182 @@
+import FUSEServer
+import FileSystem
+import Glibc
+import Platform
+import SystemPackage
+import Testing
+
+@Suite(.enabled(if: canMount, whyNot))
+struct ConcurrencyTests {
+    /// A door that requests wait behind.
+    private final class Gate: Sendable {
+        private let state = Monitor((isOpen: false, waiting: 0))
+
+        func pass() throws(Errno) {
+            state.update { $0.waiting += 1 }
+            defer { state.update { $0.waiting -= 1 } }
+            if state.wait(timeout: .seconds(30), until: { $0.isOpen ? true : nil }) == nil {
+                // So that a test that fails ends soon.
+                open()
+                throw .timedOut
+            }
+        }
+
+        func open() { state.update { $0.isOpen = true } }
+
+        func waitForVisitors(_ count: Int) -> Bool {
+            state.wait(timeout: .seconds(20)) { $0.waiting >= count ? true : nil } ?? false
+        }
+    }
+
+    @Test func `reads that hang do not stop others`() throws {
+        let gate = Gate()
+        let hung = (0..<20).map { number in
+            MemoryNode(
+                "hung\(number)",
+                inode: UInt64(100 + number),
+                content: [9],
+                onRead: { () throws(Errno) in try gate.pass() }
+            )
+        }
+        try withMount(hung + [MemoryNode("a", inode: 10, content: [1])]) { (mount) throws in
+            defer { gate.open() }
+            let results = Monitor<[[UInt8]]>([])
+            for node in hung {
+                startThread(node.name) {
+                    let bytes = (try? mount.content(of: node.name)) ?? []
+                    results.update { $0.append(bytes) }
+                }
+            }
+            #expect(gate.waitForVisitors(20))
+            #expect(try mount.content(of: "a") == [1])
+            gate.open()
+            #expect(results.wait(timeout: .seconds(20)) { $0.count == 20 ? true : nil } == true)
+            #expect(results.update { $0 }.allSatisfy { $0 == [9] })
+            // The surplus workers have gone, and the others still work.
+            #expect(eventually { workers() <= 8 })
+            mount.session.cache.invalidate(NodeID(rawValue: 10), range: nil)
+            #expect(try mount.content(of: "a") == [1])
+        }
+    }
+
+    @Test func `32 readers at once each get the right bytes`() throws {
+        try withMount([MemoryNode("a", inode: 10, content: samples, caching: .direct)]) { mount in
+            let file = try mount.open("a")
+            defer { try? file.close() }
+            let results = Monitor<[Bool]>([])
+            for reader in 0..<32 {
+                startThread("reader") {
+                    var isRight = true
+                    for round in 0..<20 {
+                        let start = (reader * 37_813 + round * 61_001) % samples.count
+                        let range = start..<min(start + 10_000 + reader, samples.count)
+                        isRight = isRight && (try? file.bytes(in: range)) == Array(samples[range])
+                    }
+                    results.update { $0.append(isRight) }
+                }
+            }
+            #expect(results.wait(timeout: .seconds(60)) { $0.count == 32 ? true : nil } == true)
+            #expect(!results.update { $0 }.contains(false))
+        }
+    }
+
+    @Test func `a signal interrupts a slow write while other requests go on`() throws {
+        let node = MemoryNode(
+            "ctl",
+            inode: 10,
+            content: [0],
+            caching: .stream,
+            isSlow: true,
+            onWrite: { interruption throws(Errno) in
+                let isRaised = Monitor(false)
+                interruption.observe { isRaised.update { $0 = true } }
+                if isRaised.wait(timeout: .seconds(30), until: { $0 ? true : nil }) == nil { throw .timedOut }
+                throw .interrupted
+            }
+        )
+        try withMount([node, MemoryNode("a", inode: 11, content: [1])]) { mount in
+            var action = sigaction()
+            unsafe action.__sigaction_handler.sa_handler = { _ in }
+            unsafe sigaction(SIGUSR2, &action, nil)
+            let file = try mount.open("ctl", .writeOnly)
+            defer { try? file.close() }
+            let writer = Monitor<pthread_t?>(nil)
+            let outcome = Monitor<(Int, Int32)?>(nil)
+            startThread("writer") {
+                // The test's own thread blocks all signals, and threads inherit that.
+                var signals = sigset_t()
+                unsafe sigemptyset(&signals)
+                unsafe sigaddset(&signals, SIGUSR2)
+                unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+                writer.update { $0 = pthread_self() }
+                let count = unsafe Glibc.write(file.rawValue, "x", 1)
+                let error = errno
+                outcome.update { $0 = (count, error) }
+                // Signals may come until the test says that it has seen the outcome.
+                _ = writer.wait(timeout: .seconds(30)) { $0 == nil ? true : nil }
+            }
+            let thread = try #require(writer.wait(timeout: .seconds(20)) { $0 })
+            #expect(try mount.content(of: "a") == [1])
+            var found: (Int, Int32)?
+            for _ in 0..<2000 where found == nil {
+                pthread_kill(thread, SIGUSR2)
+                found = outcome.wait(timeout: .milliseconds(10)) { $0 }
+            }
+            writer.update { $0 = nil }
+            #expect(found?.0 == -1)
+            #expect(found?.1 == EINTR)
+            #expect(try mount.content(of: "a") == [1])
+        }
+    }
+
+    @Test func `slow writes hold up no worker, however many there are`() throws {
+        let gate = Gate()
+        let node = MemoryNode(
+            "ctl",
+            inode: 10,
+            caching: .stream,
+            isSlow: true,
+            isFreshAtEachLookup: true,
+            onWrite: { (_) throws(Errno) in try gate.pass() }
+        )
+        try withMount([node, MemoryNode("a", inode: 11, content: [1])]) { (mount) throws in
+            defer { gate.open() }
+            let results = Monitor(0)
+            for _ in 0..<80 {
+                startThread("writer") {
+                    guard let file = try? mount.open("ctl", .writeOnly) else { return }
+                    let count = try? file.writeAll([1, 2, 3])
+                    try? file.close()
+                    results.update { $0 += count ?? 0 }
+                }
+            }
+            #expect(gate.waitForVisitors(80))
+            #expect(try mount.content(of: "a") == [1])
+            gate.open()
+            #expect(results.wait(timeout: .seconds(20)) { $0 == 240 ? true : nil } == true)
+            let releases = { mount.tree.calls.filter { $0 == "release" }.count }
+            #expect(eventually { releases() >= 81 })
+            #expect(releases() == 81, "opens: \(mount.tree.calls.filter { $0.hasPrefix("open") }.count)")
+            #expect(mount.tree.calls.filter { $0 == "flush" }.count >= 81)
+        }
+    }
+
+    /// How many threads of this process are workers, of all sessions.
+    private func workers() -> Int {
+        guard let directory = unsafe opendir("/proc/self/task") else { return 0 }
+        defer { unsafe closedir(directory) }
+        var count = 0
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe name.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            guard let file = try? FileDescriptor.open(FilePath("/proc/self/task/\(name)/comm"), .readOnly) else {
+                continue
+            }
+            defer { try? file.close() }
+            let comm = (try? file.bytes(in: 0..<16)) ?? []
+            if String(decoding: comm, as: UTF8.self).hasPrefix("fuse-worker") { count += 1 }
+        }
+        return count
+    }
+}
