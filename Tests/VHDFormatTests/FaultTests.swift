@@ -5,72 +5,9 @@ import Testing
 
 /// Every call of the host can fail: the user hears of it, and nothing that was acknowledged is lost.
 struct FaultTests {
-    /// Does fixed work through a file of which one call fails. Returns whether the call came, and what the disk may hold.
-    func work(
-        on chain: ChainBuilder,
-        failing operation: FaultyFile.Operation,
-        number: Int,
-        error: DiskError
-    ) throws -> Bool {
-        let files = chain.files()
-        let faulty = FaultyFile(files[0], failing: operation, number: number, with: error)
-        var random = SeededGenerator(seed: 99)
-        let model = DiskModel(chain.shown)
-        // What the disk may show now; and what it may hold once it is given up: that, or anything since the last sync.
-        var versions = [model.bytes]
-        var sinceSync = versions
-        var failures: [String] = []
-        let disk: OpenDisk
-        do {
-            disk = try OpenDisk(faulty, parents: files.dropFirst(), writable: true)
-        } catch {
-            #expect(files[0].content == chain.files()[0].content, "a failed open changed the file")
-            return true
-        }
-        for number in 0..<14 where versions.count < 64 {
-            let step = number % 5 == 4 ? .synchronize : model.randomStep(longest: 9000, using: &random)
-            do {
-                if case .read(let range) = step {
-                    let bytes = try disk.device.contents(range)
-                    try checkOldOrNew(SparseBytes(bytes), allowed: versions.map { SparseBytes($0[range]) })
-                } else {
-                    try apply(step, to: disk.device)
-                }
-                versions = versions.map { DiskModel($0).after(step) }
-                if case .synchronize = step { sinceSync = versions } else { sinceSync += versions }
-            } catch let error as DiskError {
-                failures.append("step \(number): \(error)")
-                // What failed may have been done in any part.
-                versions += versions.map { DiskModel($0).after(step) }
-                sinceSync += versions
-            }
-        }
-        var isClosed = false
-        do {
-            try disk.finish()
-            isClosed = true
-        } catch {
-            failures.append("finish: \(error)")
-        }
-        let happened = faulty.callCount(of: operation) > number
-        if happened, [.read, .write, .synchronize, .truncate].contains(operation) {
-            #expect(!failures.isEmpty, "\(operation) \(number) failed, and nobody heard of it")
-        }
-        try note("\(operation) \(number), \(isClosed), \(failures)") {
-            let again = try OpenDisk(files, writable: false).device
-            let shown = SparseBytes(try again.contents(0..<again.size))
-            try checkOldOrNew(shown, allowed: isClosed ? versions : sinceSync)
-        }
-        return happened
-    }
-
-    func apply(_ step: DiskModel.Step, to device: some BlockDevice) throws(DiskError) {
-        switch step {
-        case .read(let range): _ = try device.contents(range)
-        case .write(let bytes, let offset): try device.store(bytes, at: offset)
-        case .zero(let range): try device.zero(range)
-        case .synchronize: try device.synchronize()
-        }
+    func failOnce(_ operation: FaultyFile.Operation, _ number: Int, of chain: ChainBuilder) throws -> Bool {
+        var work = FaultyWork(chain, failing: operation, number: number)
+        return try work.run()
     }
 
     @Test(arguments: FaultyFile.Operation.allCases, [1, 2])
@@ -79,8 +16,7 @@ struct FaultTests {
             var random = SeededGenerator(seed: seed)
             let chain = ChainBuilder(depth: depth, size: 40_000, blockSizes: .small, using: &random)
             var number = 0
-            let error = DiskError(.io, "made to fail", errno: 5)
-            while try work(on: chain, failing: operation, number: number, error: error), number < 200 { number += 1 }
+            while try failOnce(operation, number, of: chain), number < 200 { number += 1 }
             #expect(number > 0 || [.allocation, .usage, .truncate, .zero].contains(operation))
         }
     }
@@ -292,19 +228,6 @@ struct FaultTests {
         } catch {
             #expect(error.kind == .io)
         }
-    }
-}
-
-extension DiskModel {
-    /// The bytes as they are after a step.
-    fileprivate func after(_ step: Step) -> SparseBytes {
-        var bytes = bytes
-        switch step {
-        case .write(let data, let offset): bytes.store(data, at: offset)
-        case .zero(let range): bytes.zero(range)
-        case .read, .synchronize: break
-        }
-        return bytes
     }
 }
 
