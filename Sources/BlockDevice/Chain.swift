@@ -87,6 +87,11 @@ public final class Chain: BlockDevice, LowerDisk {
         try leaf?.finish()
     }
 
+    /// The attachment has ended: no write that comes late reaches the file.
+    public func close() {
+        layers[0].file.stop(.closed)
+    }
+
     private func writableLeaf() throws(DiskError) -> any WritableImageLayer {
         guard let leaf else {
             throw DiskError(.readOnly, "the disk is read-only", path: layers[0].file.path)
@@ -128,7 +133,8 @@ public final class Chain: BlockDevice, LowerDisk {
     public func usage() throws(DiskError) -> HostUsage {
         var total = try layers[0].file.usage()
         for layer in layers.dropFirst() {
-            total.allocatedBytes += try layer.file.usage().allocatedBytes
+            let (sum, overflow) = total.allocatedBytes.addingReportingOverflow(try layer.file.usage().allocatedBytes)
+            total.allocatedBytes = overflow ? .max : sum
         }
         total.allocatedBytes = min(total.allocatedBytes, size)
         return total
@@ -141,21 +147,6 @@ public final class Chain: BlockDevice, LowerDisk {
                 .outOfRange,
                 "a request for \(count) bytes at offset \(offset) reaches past the end of the disk at \(size)",
                 path: layers[0].file.path
-            )
-        }
-    }
-}
-
-extension HostFile {
-    /// Fills the whole buffer, or throws: where a map promises bytes, an end of the file is damage and never zeros.
-    fileprivate func readAll(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
-        let wanted = buffer.byteCount
-        let found = try read(into: &buffer, at: offset)
-        guard found == wanted else {
-            throw DiskError(
-                .io,
-                "the file ends \(wanted - found) bytes early in a read at offset \(offset): it was cut short while in use",
-                path: path
             )
         }
     }

@@ -1,6 +1,6 @@
 /// A disk whose bytes stand in the file one after the other: raw images, ISO images, the data of a fixed VHD.
 public final class FlatImage: WritableImageLayer {
-    public let file: any HostFile
+    public let file: FailStopFile
     public let size: UInt64
     /// How much of the disk the file holds; the rest reads as zeros.
     private let storedBytes: UInt64

@@ -8,6 +8,9 @@ public protocol HostFile: AnyObject, Sendable {
     /// The path, for messages.
     var path: String { get }
 
+    /// Whether the file can be made longer and shorter; a block device can't.
+    var canChangeSize: Bool { get }
+
     /// The length of the file now.
     func size() throws(DiskError) -> UInt64
 
@@ -65,6 +68,9 @@ public struct HostUsage: Sendable, Hashable {
 }
 
 extension HostFile {
+    /// Files can; block devices say otherwise.
+    public var canChangeSize: Bool { true }
+
     /// Reads exactly `count` bytes for a structure, or says that the file is too short for it.
     public func readBytes(
         _ structure: @autoclosure () -> String,

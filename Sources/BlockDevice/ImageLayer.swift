@@ -26,7 +26,7 @@ public struct Extent: Sendable, Hashable {
 /// One image file of a chain, read: a format is a translation from virtual offsets to places. It never copies a guest's bytes.
 public protocol ImageLayer: AnyObject, Sendable {
     /// The image file.
-    var file: any HostFile { get }
+    var file: FailStopFile { get }
 
     /// The size of the virtual disk in bytes.
     var size: UInt64 { get }

@@ -14,8 +14,10 @@ public final class MetadataCache: Sendable {
         var tags: [UInt64] = []
         var sectors: [MetadataSector] = []
         var changed: [UInt64: Changed] = [:]
-        /// Counts changes; tells a reader that what it has just read from the file may be old.
+        /// Counts changes.
         var version: UInt64 = 0
+        /// Counts the times when the file itself changed: what a reader has read before may be old.
+        var fileVersion: UInt64 = 0
     }
 
     /// A changed sector as it was when it was asked for.
@@ -30,11 +32,11 @@ public final class MetadataCache: Sendable {
     private static let slotLimit = 4096
     private static let noTag = UInt64.max
 
-    private let file: any HostFile
+    private let file: FailStopFile
     private let state = Locked(State())
 
     /// Caches the tables of a file.
-    public init(_ file: any HostFile) {
+    public init(_ file: FailStopFile) {
         self.file = file
     }
 
@@ -46,19 +48,20 @@ public final class MetadataCache: Sendable {
     /// The sector at `number × 512` of the file, as changed last.
     public func sector(_ number: UInt64) throws(DiskError) -> MetadataSector {
         while true {
-            let version: UInt64
+            let fileVersion: UInt64
             switch state.withLock({ Self.find(number, in: $0) }) {
             case .found(let sector): return sector
-            case .missing(let now): version = now
+            case .missing(let now): fileVersion = now
             }
             // Read without the lock: a slow host must not stop those who find their sector in memory.
             let sector = try load(number)
-            let isCurrent = state.withLock { state in
-                guard state.version == version else { return false }
+            let current: MetadataSector? = state.withLock { state in
+                if let changed = state.changed[number] { return changed.sector }
+                guard state.fileVersion == fileVersion else { return nil }
                 Self.insert(sector, number, into: &state)
-                return true
+                return sector
             }
-            if isCurrent { return sector }
+            if let current { return current }
         }
     }
 
@@ -80,7 +83,7 @@ public final class MetadataCache: Sendable {
     /// Forgets what is known of sectors that were written behind the cache's back.
     public func forget(_ numbers: Range<UInt64>) {
         state.withLock { state in
-            state.version += 1
+            state.fileVersion += 1
             for number in numbers {
                 state.changed[number] = nil
                 let slot = Self.slot(of: number, in: state)
@@ -106,6 +109,7 @@ public final class MetadataCache: Sendable {
             let offset = snapshot.number * UInt64(MetadataSector.byteCount)
             try snapshot.sector.withBytes { (bytes) throws(DiskError) in try file.write(bytes, at: offset) }
             state.withLock { state in
+                state.fileVersion += 1
                 guard state.changed[snapshot.number]?.version == snapshot.version else { return }
                 state.changed[snapshot.number] = nil
                 Self.insert(snapshot.sector, snapshot.number, into: &state)
@@ -117,14 +121,14 @@ public final class MetadataCache: Sendable {
 
     private enum Lookup {
         case found(MetadataSector)
-        case missing(version: UInt64)
+        case missing(fileVersion: UInt64)
     }
 
     private static func find(_ number: UInt64, in state: State) -> Lookup {
         if !state.changed.isEmpty, let changed = state.changed[number] { return .found(changed.sector) }
         let slot = slot(of: number, in: state)
         if slot < state.tags.count, state.tags[slot] == number { return .found(state.sectors[slot]) }
-        return .missing(version: state.version)
+        return .missing(fileVersion: state.fileVersion)
     }
 
     private static func slot(of number: UInt64, in state: State) -> Int {
@@ -159,14 +163,7 @@ public final class MetadataCache: Sendable {
     private func load(_ number: UInt64) throws(DiskError) -> MetadataSector {
         var sector = MetadataSector()
         let offset = number * UInt64(MetadataSector.byteCount)
-        let found = try sector.withMutableBytes { (bytes) throws(DiskError) in try file.read(into: &bytes, at: offset) }
-        guard found == MetadataSector.byteCount else {
-            throw DiskError(
-                .io,
-                "the file ends inside a table, at offset \(offset + UInt64(found)): it was cut short while in use",
-                path: file.path
-            )
-        }
+        try sector.withMutableBytes { (bytes) throws(DiskError) in try file.readAll(into: &bytes, at: offset) }
         return sector
     }
 }

@@ -17,6 +17,8 @@ public final class PosixFile: HostFile {
         self.path = path
     }
 
+    public var canChangeSize: Bool { (try? descriptor.status().kind) == .regular }
+
     public func size() throws(DiskError) -> UInt64 {
         try attempt("finding the size") { () throws(Errno) in try descriptor.size() }
     }
@@ -49,8 +51,8 @@ public final class PosixFile: HostFile {
         guard !range.isEmpty else { return }
         do {
             try descriptor.punchHole(range)
-        } catch .notSupported, .noFunction {
-            // The host's file system has no holes.
+        } catch .notSupported, .noFunction, .invalidArgument {
+            // The host's file system has no holes, or a block device none so small.
             try writeZeros(range)
         } catch {
             throw failure("punching a hole of \(range.count) bytes at offset \(range.lowerBound)", error)
@@ -86,7 +88,8 @@ public final class PosixFile: HostFile {
     public func usage() throws(DiskError) -> HostUsage {
         let status = try attempt("finding the use of space") { () throws(Errno) in try descriptor.status() }
         return HostUsage(
-            allocatedBytes: status.blocks * 512,
+            // What a host says need not be true.
+            allocatedBytes: status.blocks.multipliedReportingOverflow(by: 512).overflow ? .max : status.blocks * 512,
             modifiedSeconds: status.modifiedSeconds,
             modifiedNanoseconds: status.modifiedNanoseconds
         )

@@ -8,6 +8,8 @@ struct Allocator {
     private let layout: BlockLayout
     /// The data of blocks stands on 4 KiB boundaries, and the file ends on one.
     private let isAligned: Bool
+    /// Where the footer must be when the length of the "file", a block device, can't be changed: in its last sector.
+    private let fixedFooterPlace: UInt64?
 
     /// The first byte behind all headers and blocks, linked or about to be.
     private(set) var endOfData: UInt64
@@ -24,7 +26,14 @@ struct Allocator {
     /// New space is taken in pieces of an eighth of what the disk has, so that most blocks need no footer move and no sync.
     private static let growthLimit: UInt64 = 64 << 20
 
-    init(choice: FooterChoice, places: HeaderPlaces, scan: TableScan, layout: BlockLayout) {
+    init(
+        choice: FooterChoice,
+        places: HeaderPlaces,
+        scan: TableScan,
+        layout: BlockLayout,
+        fixedFooterPlace: UInt64?
+    ) {
+        self.fixedFooterPlace = fixedFooterPlace
         self.layout = layout
         isAligned = scan.isAligned
         endOfData = max(places.end, scan.endOfData)
@@ -36,7 +45,8 @@ struct Allocator {
 
     /// Where the footer belongs when the data ends at `end`.
     private func footerPlace(behind end: UInt64) -> UInt64 {
-        isAligned ? roundUp(end + 512, to: 4096) - 512 : roundUp(end, to: 512)
+        if let fixedFooterPlace { return fixedFooterPlace }
+        return isAligned ? roundUp(end + 512, to: 4096) - 512 : roundUp(end, to: 512)
     }
 
     // MARK: Before the first write
@@ -50,13 +60,19 @@ struct Allocator {
             // No footer at the end, or one inside of the last block: a new one behind the data, durable before anything else changes.
             let place = footerPlace(behind: endOfData)
             try writeFooter(footer, at: place, file)
-            try file.truncate(to: place + 512)
-            try file.synchronize()
+            try cut(file, behind: place)
             if let oldFooter { try file.zero(oldFooter..<endOfData) }
             footerOffset = place
         }
         if headNeedsRewrite { try writeFooter(footer, at: 0, file) }
         try batmap?.clear(in: file)
+    }
+
+    /// The footer at `place` is durable: nothing behind it counts.
+    private func cut(_ file: any HostFile, behind place: UInt64) throws(DiskError) {
+        guard fixedFooterPlace == nil else { return }
+        try file.truncate(to: place + 512)
+        try file.synchronize()
     }
 
     private func writeFooter(_ footer: Footer, at offset: UInt64, _ file: any HostFile) throws(DiskError) {
@@ -105,8 +121,18 @@ struct Allocator {
     /// Moves the footer behind `end`. The old one is destroyed by whoever uses the room, so the new one is durable first.
     private mutating func makeRoom(upTo end: UInt64, _ footer: Footer, _ file: any HostFile) throws(DiskError) {
         if let footerOffset, footerOffset >= end { return }
+        guard fixedFooterPlace == nil else {
+            throw DiskError(.noSpace, "the device has no room for another block", path: file.path)
+        }
         let spare = min(end / 8, Self.growthLimit) / layout.storedSize * layout.storedSize
-        let place = footerPlace(behind: end + spare)
+        do {
+            try moveFooter(footer, to: footerPlace(behind: end + spare), file)
+        } catch  where error.kind == .noSpace && spare > 0 {
+            try moveFooter(footer, to: footerPlace(behind: end), file)
+        }
+    }
+
+    private mutating func moveFooter(_ footer: Footer, to place: UInt64, _ file: any HostFile) throws(DiskError) {
         do {
             try writeFooter(footer, at: place, file)
         } catch {
@@ -125,7 +151,6 @@ struct Allocator {
         guard let current = footerOffset, place < current else { return }
         try writeFooter(footer, at: place, file)
         footerOffset = place
-        try file.truncate(to: place + 512)
-        try file.synchronize()
+        try cut(file, behind: place)
     }
 }

@@ -93,6 +93,8 @@ extension DynamicVHD {
         if !isDifferencing {
             // All readers agree on a block whose bits are all set; the data is zero already.
             try file.write([UInt8](repeating: 0xFF, count: Int(layout.bitmapSize)), at: start)
+            // A reader of the block that was here before may have loaded the zeros meanwhile.
+            cache.forget(start / 512..<(start + layout.bitmapSize) / 512)
         }
         let written = try body(start + layout.bitmapSize)
         if isDifferencing { try setBits(written, bitmapAt: start) }
@@ -145,8 +147,8 @@ extension DynamicVHD {
                 try zero(part, in: block, &allocator, below)
             }
             position = part.upperBound
+            if cache.changedCount > Self.changedLimit { try synchronize() }
         }
-        if cache.changedCount > Self.changedLimit { try synchronize() }
     }
 
     private func zero(

@@ -10,12 +10,14 @@ internal import Synchronization
 final class DynamicVHD: VHDLayer {
     let facts: VHDFacts
     let size: UInt64
-    let file: any HostFile
+    let file: FailStopFile
 
     let layout: BlockLayout
     let table: BlockTable
     let cache: MetadataCache
     let isDifferencing: Bool
+    /// No block begins before this byte of the file; the headers are there.
+    private let firstPlace: UInt64
     let allocator: Locked<Allocator>
     /// Whether everything has been mended that must be before the first write; set once.
     let isPrepared = Atomic(false)
@@ -50,7 +52,16 @@ final class DynamicVHD: VHDLayer {
             parent: isDifferencing ? VHDParentReference(header) : nil,
             warnings: choice.warnings
         )
-        allocator = Locked(Allocator(choice: choice, places: places, scan: scan, layout: layout))
+        firstPlace = min(scan.startOfData, places.end)
+        allocator = Locked(
+            Allocator(
+                choice: choice,
+                places: places,
+                scan: scan,
+                layout: layout,
+                fixedFooterPlace: file.canChangeSize ? nil : fileSize - 512
+            )
+        )
     }
 
     private static func check(
@@ -125,6 +136,15 @@ final class DynamicVHD: VHDLayer {
             return Extent(isDifferencing ? .parent : .zero, count: min(limit, end - offset))
         }
         let start = UInt64(entry) * 512
+        // Checked at open; if it is no longer true, the file has changed under us.
+        guard start >= firstPlace else {
+            file.stop(.cutShort)
+            throw DiskError(
+                .allocationTableCorrupt,
+                "block allocation table: entry \(block) has become \(hex(entry)): the file was changed while in use",
+                path: file.path
+            )
+        }
         let end = min(limit, layout.diskRange(of: block).upperBound - offset)
         let sector = inBlock / 512
         let within = inBlock % 512

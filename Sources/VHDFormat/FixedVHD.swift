@@ -5,7 +5,7 @@ internal import Platform
 final class FixedVHD: VHDLayer {
     let facts: VHDFacts
     let size: UInt64
-    var file: any HostFile { data.file }
+    var file: FailStopFile { data.file }
 
     private let data: FlatImage
     /// What is still to be done before the first write: rewriting a 511-byte footer.

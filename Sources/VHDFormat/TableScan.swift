@@ -15,6 +15,8 @@ struct TableScan {
     private(set) var allocatedBlocks: UInt64 = 0
     /// Where the last block ends, in bytes of the file; 0 without blocks.
     private(set) var endOfData: UInt64 = 0
+    /// Where the first block begins, in bytes of the file; the largest number without blocks.
+    private(set) var startOfData = UInt64.max
     /// The data of every block stands on a 4 KiB boundary, as Windows places it.
     private(set) var isAligned = true
     /// The one block that may be cut.
@@ -87,6 +89,7 @@ struct TableScan {
             cutBlock = CutBlock(block: block, entry: entry)
         }
         allocatedBlocks += 1
+        startOfData = min(startOfData, start)
         endOfData = max(endOfData, end)
         if (start + layout.bitmapSize) % 4096 != 0 { isAligned = false }
     }
