@@ -19,7 +19,6 @@ extension AttachmentTable {
         try stop(attachment, force: force)
         do throws(AttachError) {
             try complete(attachment)
-            try forget(attachment)
         } catch {
             guard force else {
                 attachment.resume()
@@ -27,7 +26,10 @@ extension AttachmentTable {
             }
             log.error("\(attachment.name): \(error)")
         }
-        try remove(attachment, isForced: force)
+        try forget(attachment, force: force)
+        attachment.end(.ended)
+        release(attachment.name)
+        tellEnd(of: attachment, isForced: force)
         log.info("detached \(attachment.name)")
         return attachment.name
     }
@@ -45,8 +47,25 @@ extension AttachmentTable {
         }
     }
 
-    /// Drops the record of a permanent attachment: while the name is still taken, so that it is not another one's record.
-    private func forget(_ attachment: Attachment) throws(AttachError) {
+    /// Makes an attachment invisible, and drops its record if it is permanent: while the name is taken, so that it is not another's.
+    private func forget(_ attachment: Attachment, force: Bool) throws(AttachError) {
+        guard take(attachment) else {
+            // Someone else has detached it meanwhile.
+            throw AttachError(.notFound, "not attached", path: attachment.imagePath.string)
+        }
+        do throws(AttachError) {
+            try dropRecord(of: attachment)
+        } catch {
+            guard force else {
+                attachment.resume()
+                putBack(attachment)
+                throw error
+            }
+            log.error("\(attachment.name): \(error)")
+        }
+    }
+
+    private func dropRecord(of attachment: Attachment) throws(AttachError) {
         guard attachment.lifetime == .permanent, case .success(let journal) = configuration.journal else { return }
         try journal.remove(attachment.name)
     }
@@ -71,16 +90,6 @@ extension AttachmentTable {
         }
     }
 
-    private func remove(_ attachment: Attachment, isForced: Bool) throws(AttachError) {
-        // Someone else has detached it meanwhile.
-        guard take(attachment) else {
-            throw AttachError(.notFound, "not attached", path: attachment.imagePath.string)
-        }
-        attachment.end(.ended)
-        release(attachment.name)
-        tellEnd(of: attachment, isForced: isForced)
-    }
-
     /// Makes an attachment invisible; false if it already was. Its name stays taken until its claims on files are given up, which
     /// are made in its name.
     private func take(_ attachment: Attachment) -> Bool {
@@ -89,6 +98,13 @@ extension AttachmentTable {
             state.attachments[attachment.name] = nil
             state.reserved.insert(attachment.name)
             return true
+        }
+    }
+
+    private func putBack(_ attachment: Attachment) {
+        state.withLock { state in
+            state.reserved.remove(attachment.name)
+            state.attachments[attachment.name] = attachment
         }
     }
 
@@ -108,12 +124,13 @@ extension AttachmentTable {
 
     /// Takes back an attach whose requester has stopped waiting.
     public func withdraw(_ attachment: Attachment) {
+        guard take(attachment) else { return }
         do {
-            try forget(attachment)
+            try dropRecord(of: attachment)
         } catch {
             log.error("\(attachment.name): \(error)")
         }
-        endImplicitly(attachment)
+        finishImplicitly(attachment)
     }
 
     /// The handle has been closed for the last time: what was tied to it ends. Files that are open can be read to their end.
@@ -128,7 +145,10 @@ extension AttachmentTable {
     }
 
     private func endImplicitly(_ attachment: Attachment) {
-        guard take(attachment) else { return }
+        if take(attachment) { finishImplicitly(attachment) }
+    }
+
+    private func finishImplicitly(_ attachment: Attachment) {
         _ = attachment.stopWriting(unlessOpen: false)
         do {
             try attachment.complete()

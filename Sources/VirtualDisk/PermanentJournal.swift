@@ -77,6 +77,8 @@ public final class PermanentJournal: Sendable {
     func remove(_ name: AttachmentName) throws(AttachError) {
         do {
             try AtomicFile.remove(path(of: name.text))
+        } catch .noSuchFileOrDirectory {
+            // Somebody has tidied up by hand: what was to be done is done.
         } catch {
             throw AttachError(.vhdMetadataWriteFailure, "forgetting its record: \(error)", path: folder.string)
         }

@@ -195,6 +195,37 @@ struct PermanentAttachTests {
         }
     }
 
+    @Test func aRecordThatIsGoneAlreadyDoesNotKeepTheDisk() throws {
+        try withScratchFolder { scratch in
+            let scene = AttachScene(scratch, stateFolder: "state")
+            try scene.makeVHD("a.vhd")
+            try scene.attach("a.vhd permanent")
+            try run("rm", try #require(records(scratch).first)).checked()
+            try scene.detach("a")
+            #expect(scene.table.attachments.isEmpty)
+        }
+    }
+
+    /// Of those who detach one disk at once, one does; the record of the next disk of that name is not theirs to drop.
+    @Test func detachesAtOnceDoNotMeetAtTheRecord() throws {
+        try withScratchFolder { scratch in
+            let scene = AttachScene(scratch, stateFolder: "state")
+            try scene.makeVHD("a.vhd")
+            for _ in 0..<50 {
+                try scene.attach("a.vhd permanent")
+                let detached = Locked(0)
+                try inParallel(3) { _ in
+                    do {
+                        try scene.detach("a")
+                        detached.withLock { $0 += 1 }
+                    } catch let error as AttachError where error.error == .notFound {}
+                }
+                #expect(detached.withLock { $0 } == 1)
+                #expect(try records(scratch).isEmpty)
+            }
+        }
+    }
+
     @Test(arguments: ["{", "", "null", "{\"version\":1}"])
     func aBrokenRecordHarmsNobodyElse(_ text: String) throws {
         try withScratchFolder { scratch in
