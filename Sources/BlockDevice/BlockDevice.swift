@@ -18,7 +18,7 @@ public protocol BlockDevice: AnyObject, Sendable {
     /// Makes a range read as zeros; gives space back where it can.
     func zero(_ range: Range<UInt64>) throws(DiskError)
 
-    /// Makes all that was written durable. After a failure every later call fails too.
+    /// Makes all that was written durable. Once the host has failed to sync, every later call fails too.
     func synchronize() throws(DiskError)
 
     /// Whether data is stored at `offset`, and up to where (at most `limit`).

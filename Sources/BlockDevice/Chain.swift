@@ -73,7 +73,7 @@ public final class Chain: BlockDevice, LowerDisk {
 
     public func zero(_ range: Range<UInt64>) throws(DiskError) {
         let leaf = try writableLeaf()
-        try checkRange(range.lowerBound, UInt64(range.count))
+        try checkRange(range.lowerBound, range.upperBound - range.lowerBound)
         guard !range.isEmpty else { return }
         try leaf.zero(range, below: self)
     }

@@ -24,11 +24,18 @@ public final class FlatImage: WritableImageLayer {
     }
 
     public func write(_ bytes: RawSpan, at offset: UInt64, below: any LowerDisk) throws(DiskError) {
+        try checkStored(offset + UInt64(bytes.byteCount))
         try file.write(bytes, at: offset)
     }
 
     public func zero(_ range: Range<UInt64>, below: any LowerDisk) throws(DiskError) {
+        try checkStored(range.upperBound)
         try file.zero(range)
+    }
+
+    private func checkStored(_ end: UInt64) throws(DiskError) {
+        guard end > storedBytes else { return }
+        throw DiskError(.readOnly, "the file holds the disk only up to \(storedBytes)", path: file.path)
     }
 
     public func synchronize() throws(DiskError) {

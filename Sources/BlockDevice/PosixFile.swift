@@ -55,13 +55,16 @@ public final class PosixFile: HostFile {
             // The host's file system has no holes, or a block device none so small.
             try writeZeros(range)
         } catch {
-            throw failure("punching a hole of \(range.count) bytes at offset \(range.lowerBound)", error)
+            throw failure(
+                "punching a hole of \(range.upperBound - range.lowerBound) bytes at offset \(range.lowerBound)",
+                error
+            )
         }
     }
 
     private func writeZeros(_ range: Range<UInt64>) throws(DiskError) {
         let size = try size()
-        let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
+        let zeros = [UInt8](repeating: 0, count: Int(min(range.upperBound - range.lowerBound, 1 << 20)))
         var position = range.lowerBound
         // Behind the end there is nothing to overwrite, and a hole must not make the file longer.
         while position < min(range.upperBound, size) {

@@ -44,6 +44,13 @@ int platform_identity(const char *path, uint64_t *device, uint64_t *inode) {
     return 0;
 }
 
+int platform_birth_time(int descriptor, int64_t *seconds) {
+    struct statx status;
+    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0) return -1;
+    *seconds = status.stx_btime.tv_sec;
+    return (status.stx_mask & STATX_BTIME) != 0;
+}
+
 // Room for one descriptor, aligned for its header.
 union control {
     char bytes[CMSG_SPACE(sizeof(int))];

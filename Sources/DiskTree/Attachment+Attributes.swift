@@ -37,7 +37,7 @@ extension Attachment {
             attributes.permissions = access.mode(of: 0o444)
             attributes.size = UInt64(facts.json.count)
         case .image:
-            attributes.size = UInt64(imagePath.string.utf8.count)
+            attributes.size = UInt64(imagePath.bytes.count)
         }
         return AttributeAnswer(attributes, validity: item == .folder || item == .image ? DiskTree.long : 0)
     }

@@ -82,7 +82,7 @@ final class ControlDesk: Sendable {
             return [Response.detached(name: try table.detach(target, force: force, for: requester)).line]
         case .info(let target):
             let attachment = try table.find(target, for: requester)
-            guard mayKnow(attachment, requester.credentials.user) else {
+            guard table.mayKnow(attachment, user: requester.credentials.user) else {
                 throw AttachError(.accessDenied, "it was attached by someone else", path: target.text)
             }
             let lines = attachment.facts.text.split(separator: UInt8(ascii: "\n")).map(Array.init)
@@ -107,18 +107,13 @@ final class ControlDesk: Sendable {
 
     // MARK: Telling
 
-    /// Paths of others are for root, the mounting user, and those who made the request.
-    private func mayKnow(_ attachment: Attachment, _ user: UInt32) -> Bool {
-        user == 0 || user == table.configuration.policy.mountingUser || user == attachment.requester.credentials.user
-    }
-
     private func listing(for user: UInt32) -> [[UInt8]] {
         let attached = table.attachments.map { attachment in
-            mayKnow(attachment, user) ? attachment.requestLine : Array(attachment.name.text.utf8)
+            table.mayKnow(attachment, user: user) ? attachment.requestLine : Array(attachment.name.text.utf8)
         }
         let isManager = user == 0 || user == table.configuration.policy.mountingUser
-        let dormant = table.dormant.filter { isManager || $0.record.user == user }.map { dormant in
-            Array("# not attached again: \(dormant.record.name) \(dormant.error)".utf8)
+        let dormant = table.dormant.filter { isManager || $0.user == user }.map { dormant in
+            Array("# not attached again: \(dormant.name) \(dormant.error)".utf8)
         }
         return attached + dormant.map { escapingControls($0) }
     }

@@ -22,13 +22,15 @@ final class ControlFile: OpenFile {
 
     private let desk: ControlDesk
     private let mode: OpenMode
+    private let opener: UInt32
     private let handle: UInt64
     private let state = Monitor(State())
     let isSlow = true
 
-    init(_ desk: ControlDesk, mode: OpenMode) {
+    init(_ desk: ControlDesk, mode: OpenMode, opener: UInt32) {
         self.desk = desk
         self.mode = mode
+        self.opener = opener
         handle = desk.newHandle()
     }
 
@@ -68,6 +70,8 @@ final class ControlFile: OpenFile {
         caller: Caller,
         interruption: Interruption
     ) throws(Errno) -> Int {
+        // Whoever has opened it could otherwise have a set-uid program write requests into it, with that program's rights.
+        guard caller.user == opener else { throw .notPermitted }
         let requester = desk.requester(caller)
         let input = bytes.copied
         try enter(interruption)

@@ -83,7 +83,8 @@ final class DiskFile: OpenFile {
         guard offset < attachment.size else { throw .noSuchAddressOrDevice }
         var position = offset
         do {
-            while position < attachment.size {
+            // A map with millions of tiny runs is not to hold up a worker. "Data here" and "no hole before the end" are always true.
+            for _ in 0..<Self.seekLimit where position < attachment.size {
                 let run = try attachment.allocation(at: position, limit: attachment.size)
                 if run.isData == (what == .data) { return position }
                 position = run.end
@@ -91,10 +92,13 @@ final class DiskFile: OpenFile {
         } catch {
             throw failure(error)
         }
-        // The end of the file is a hole; behind the last data there is no more.
-        guard what == .hole else { throw .noSuchAddressOrDevice }
-        return attachment.size
+        if what == .hole { return attachment.size }
+        guard position < attachment.size else { throw .noSuchAddressOrDevice }
+        return position
     }
+
+    /// How many runs one `lseek` looks at.
+    private static let seekLimit = 100_000
 
     // MARK: Durability and the end
 

@@ -89,9 +89,9 @@ public final class DiskTree: FileTree {
         }
     }
 
-    public func linkTarget(of node: NodeID) throws(Errno) -> String {
+    public func linkTarget(of node: NodeID) throws(Errno) -> [UInt8] {
         guard case .disk(let number, .image) = Place(node) else { throw .invalidArgument }
-        return try attachment(number).imagePath.string
+        return try attachment(number).imagePath.bytes
     }
 
     // MARK: Attributes
@@ -176,7 +176,7 @@ public final class DiskTree: FileTree {
             guard mode.writes else {
                 return OpenedFile(TextFile(control.snapshot(for: caller.user)), caching: .direct)
             }
-            return OpenedFile(ControlFile(control, mode: mode), caching: .stream)
+            return OpenedFile(ControlFile(control, mode: mode, opener: caller.user), caching: .stream)
         case .disk(let number, let item):
             let attachment = try attachment(number)
             switch item {
@@ -210,9 +210,11 @@ extension DiskTree: AttachmentTable.Observer {
         dropIfUnused(attachment)
         guard let kernel = kernel.withLock({ $0 }) else { return }
         let isDone = Monitor(false)
+        // Not the attachment itself: its files are to be closed now, even if the kernel takes its time.
+        let (name, disk) = (attachment.name.text, Place.disk(attachment: attachment.number, .disk).node())
         startThread("forget") {
-            kernel.invalidate(name: attachment.name.text, in: Place.attachedFolder.node())
-            if isForced { kernel.invalidate(Place.disk(attachment: attachment.number, .disk).node(), range: nil) }
+            kernel.invalidate(name: name, in: Place.attachedFolder.node())
+            if isForced { kernel.invalidate(disk, range: nil) }
             isDone.update { $0 = true }
         }
         let _: Bool? = isDone.wait(timeout: Self.patience) { $0 ? true : nil }

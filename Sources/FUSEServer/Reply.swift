@@ -40,8 +40,9 @@ extension Request {
     }
 
     /// Answers READLINK.
-    func reply(linkTarget: String) {
-        unsafe fuse_reply_readlink(handle, linkTarget)
+    func reply(linkTarget: [UInt8]) {
+        let text = (linkTarget + [0]).map { CChar(bitPattern: $0) }
+        unsafe fuse_reply_readlink(handle, text)
     }
 
     /// Answers READ and READDIR; nil and empty are the end.

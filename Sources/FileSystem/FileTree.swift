@@ -23,8 +23,8 @@ public protocol FileTree: AnyObject, Sendable {
         caller: Caller
     ) throws(Errno) -> AttributeAnswer
 
-    /// Where a symbolic link points.
-    func linkTarget(of node: NodeID) throws(Errno) -> String
+    /// Where a symbolic link points: a path, which need not be UTF-8, without NULs.
+    func linkTarget(of node: NodeID) throws(Errno) -> [UInt8]
 
     /// Opens a regular file.
     func open(_ node: NodeID, mode: OpenMode, caller: Caller) throws(Errno) -> OpenedFile

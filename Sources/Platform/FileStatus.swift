@@ -107,6 +107,12 @@ extension Descriptor {
         return try UInt64(retrying { lseek(rawValue, 0, SEEK_END) })
     }
 
+    /// When the inode was made, in seconds since 1970; nil where the file system does not tell. It stays when the file is written to.
+    public func birthTime() throws(Errno) -> Int64? {
+        var seconds: Int64 = 0
+        return try retrying { unsafe platform_birth_time(rawValue, &seconds) } == 1 ? seconds : nil
+    }
+
     /// The inode's flags; none where the file system has no such flags.
     public func inodeFlags() throws(Errno) -> InodeFlags {
         var flags: UInt32 = 0

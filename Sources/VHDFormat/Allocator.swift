@@ -19,6 +19,8 @@ struct Allocator {
     /// or writer that is still on its way there then meets no other block's bytes.
     private var anchors: [UInt64: UInt32] = [:]
 
+    /// Room that earlier sessions have freed, the first of it last.
+    private var gaps: [UInt32]
     private let tailIsShort: Bool
     private let headNeedsRewrite: Bool
     private let batmap: Batmap?
@@ -37,6 +39,7 @@ struct Allocator {
         self.layout = layout
         isAligned = scan.isAligned
         endOfData = max(places.end, scan.endOfData)
+        gaps = scan.gaps.reversed()
         footerOffset = choice.tailOffset
         tailIsShort = choice.tailIsShort
         headNeedsRewrite = choice.headNeedsRewrite
@@ -66,6 +69,8 @@ struct Allocator {
         }
         if headNeedsRewrite { try writeFooter(footer, at: 0, file) }
         try batmap?.clear(in: file)
+        // What unlinked them may be as fresh as a killed session: it must be durable before another block's bytes are.
+        if !gaps.isEmpty { try file.synchronize() }
     }
 
     /// The footer at `place` is durable: nothing behind it counts.
@@ -87,10 +92,12 @@ struct Allocator {
     /// - Returns: the sector of the file where the block begins: its entry of the table.
     mutating func allocate(_ block: UInt64, _ footer: Footer, _ file: any HostFile) throws(DiskError) -> UInt32 {
         let place: UInt64
-        if let anchor = anchors[block] {
-            place = UInt64(anchor) * 512
+        let anchor = anchors[block]
+        if let known = anchor ?? gaps.popLast() {
+            place = UInt64(known) * 512
+            anchors[block] = known
         } else {
-            place = nextPlace()
+            place = layout.place(behind: endOfData, isAligned: isAligned)
             guard place / 512 < UInt64(BlockTable.unallocated) else {
                 throw DiskError(.noSpace, "the file has no room for another block below 2 TiB", path: file.path)
             }
@@ -100,6 +107,8 @@ struct Allocator {
         }
         // The room may hold the old footer, the gap in front of it, or bytes of a session that was killed.
         try file.zero(place..<place + layout.storedSize)
+        // The table in the file may still link the block here: its new bitmap must not be durable over what lay under the old one.
+        if anchor != nil { try file.synchronize() }
         return UInt32(place / 512)
     }
 
@@ -111,11 +120,6 @@ struct Allocator {
     /// The block has been unlinked from `entry`.
     mutating func didUnlink(_ block: UInt64, from entry: UInt32) {
         anchors[block] = entry
-    }
-
-    private func nextPlace() -> UInt64 {
-        guard isAligned else { return roundUp(endOfData, to: 512) }
-        return roundUp(endOfData + layout.bitmapSize, to: 4096) - layout.bitmapSize
     }
 
     /// Moves the footer behind `end`. The old one is destroyed by whoever uses the room, so the new one is durable first.

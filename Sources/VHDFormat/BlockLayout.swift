@@ -19,6 +19,12 @@ struct BlockLayout {
     /// Bytes that a block takes in the file.
     var storedSize: UInt64 { bitmapSize + blockSize }
 
+    /// Where the next block can begin at or behind a byte of the file: such that its data is on a 4 KiB boundary, as Windows places it,
+    /// or just on a sector.
+    func place(behind offset: UInt64, isAligned: Bool) -> UInt64 {
+        isAligned ? roundUp(offset + bitmapSize, to: 4096) - bitmapSize : roundUp(offset, to: 512)
+    }
+
     /// How many blocks the disk has.
     var blockCount: UInt64 { (diskSize + blockSize - 1) >> shift }
 

@@ -44,6 +44,7 @@ final class DynamicVHD: VHDLayer {
             layout: layout,
             tableOffset: header.tableOffset,
             reserved: places.occupied,
+            headersEnd: places.end,
             fileLimit: choice.tailOffset ?? fileSize
         )
         facts = VHDFacts(

@@ -39,6 +39,27 @@ struct OverlapCheck {
         return true
     }
 
+    /// Places for further blocks between those that were added: the file's space that earlier sessions have freed. Only where one pass
+    /// was enough, and at most `limit`.
+    ///
+    /// - Parameters:
+    ///   - start: where the first block may begin, in bytes.
+    ///   - place: the first place at or behind a byte where a block may begin.
+    func gaps(from start: UInt64, limit: Int, place: (UInt64) -> UInt64) -> [UInt32] {
+        guard bucketCount <= UInt64(buckets.count - 2) else { return [] }
+        var places: [UInt32] = []
+        var free = start
+        for case let entry in buckets where entry != 0 {
+            let next = UInt64(entry - 1) * 512
+            while places.count < limit, place(free) + blockSectors * 512 <= next {
+                places.append(UInt32(place(free) / 512))
+                free = place(free) + blockSectors * 512
+            }
+            free = max(free, next + blockSectors * 512)
+        }
+        return places
+    }
+
     /// Adds a block; throws when it shares bytes with an earlier one.
     mutating func insert(_ entry: UInt32, block: UInt64) throws(DiskError) {
         let bucket = UInt64(entry) / blockSectors + 1

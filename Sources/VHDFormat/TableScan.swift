@@ -19,6 +19,8 @@ struct TableScan {
     private(set) var startOfData = UInt64.max
     /// The data of every block stands on a 4 KiB boundary, as Windows places it.
     private(set) var isAligned = true
+    /// Places for blocks between others, from the front of the file on; a limited number of them.
+    private(set) var gaps: [UInt32] = []
     /// The one block that may be cut.
     private(set) var cutBlock: CutBlock?
 
@@ -31,17 +33,20 @@ struct TableScan {
     private let fileLimit: UInt64
 
     private static let chunk: UInt64 = 65_536
+    private static let gapLimit = 4096
 
     /// Walks over the table.
     ///
     /// - Parameters:
     ///   - reserved: the ranges of the file where no block can be: headers, table, locators.
+    ///   - headersEnd: behind everything that belongs to the headers: no new block before that.
     ///   - fileLimit: where blocks must end: the footer, or the end of the file.
     init(
         of file: any HostFile,
         layout: BlockLayout,
         tableOffset: UInt64,
         reserved: [Range<UInt64>],
+        headersEnd: UInt64,
         fileLimit: UInt64
     ) throws(DiskError) {
         self.file = file
@@ -59,6 +64,9 @@ struct TableScan {
         }
         while overlap.nextWindow() {
             try forEachAllocated { (block, entry) throws(DiskError) in try overlap.insert(entry, block: block) }
+        }
+        gaps = overlap.gaps(from: max(headersEnd, reservedEnd), limit: Self.gapLimit) {
+            layout.place(behind: $0, isAligned: isAligned)
         }
         if let cutBlock { try checkCut(cutBlock) }
     }

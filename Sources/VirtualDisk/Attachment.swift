@@ -42,8 +42,18 @@ public final class Attachment: Sendable {
         /// Of those, the ones that may still write: they have closed no copy of their descriptor since their last write.
         var activeWriters = 0
         var writesRunning = 0
+        /// Someone is ending it, and will say how it ends.
+        var isEnding = false
         /// The end has come, and can't be taken back.
         var hasEnded = false
+        /// What has been done to the locks on the files.
+        var locks = LockState.held
+    }
+
+    enum LockState: Sendable {
+        case held
+        case shared
+        case released
     }
 
     /// Counts attachments of this process; never used again.
@@ -66,9 +76,11 @@ public final class Attachment: Sendable {
     /// The path of the request, which may be a symbolic link.
     let requestedPath: FilePath
 
-    private let phase = Atomic<UInt8>(Phase.attached.rawValue)
+    let phase = Atomic<UInt8>(Phase.attached.rawValue)
     /// Bytes have been written since the image was last made complete.
     let isDirty = Atomic(false)
+    /// One at a time: a close that comes while another makes the image complete must wait for that, and hear of its failure.
+    let completing = Locked(())
     let activity = Monitor(Activity())
 
     init(
@@ -131,12 +143,11 @@ public final class Attachment: Sendable {
 
     /// Counts a file that has been closed for the last time.
     public func didClose(writing: Bool) {
-        let isLast = activity.update { activity in
+        activity.update { activity in
             activity.openFiles -= 1
             if writing { activity.openWriters -= 1 }
-            return activity.openFiles == 0
+            settle(&activity)
         }
-        if isLast, phase.load(ordering: .acquiring) == Phase.lingering.rawValue { end(.ended) }
     }
 
     /// A writer has closed a copy of its descriptor, or writes again after that.
@@ -149,7 +160,7 @@ public final class Attachment: Sendable {
 
     /// Makes the image complete if nobody is left who writes.
     public func completeIfUnattended() throws(DiskError) {
-        guard isDirty.load(ordering: .acquiring), activity.update({ $0.activeWriters }) == 0 else { return }
+        guard activity.update({ $0.activeWriters }) == 0 else { return }
         try complete()
     }
 
@@ -196,75 +207,15 @@ public final class Attachment: Sendable {
         defer {
             // Behind the write: one that runs beside `complete` is not in what that made durable.
             isDirty.store(true, ordering: .releasing)
-            activity.update { $0.writesRunning -= 1 }
+            activity.update { activity in
+                activity.writesRunning -= 1
+                settle(&activity)
+            }
         }
         try body()
     }
 
-    /// Makes everything durable and the image file as it should be left.
-    func complete() throws(DiskError) {
-        guard !isReadOnly else { return }
-        isDirty.store(false, ordering: .releasing)
-        do {
-            try disk.chain.finish()
-        } catch {
-            isDirty.store(true, ordering: .releasing)
-            throw error
-        }
-    }
-
     private func gone() -> DiskError {
         DiskError(.gone, "\(name) has been detached", path: imagePath.string)
-    }
-
-    // MARK: The end
-
-    /// How long an end waits for writes that are running.
-    private static let patience = Duration.seconds(10)
-
-    /// Stops new writes and waits for running ones.
-    ///
-    /// - Returns: false when some did not come to an end in time.
-    func stopWriting(unlessOpen: Bool) -> StopResult {
-        let isOpen = activity.update { activity in
-            if unlessOpen, activity.openFiles > 0 { return true }
-            phase.store(Phase.lingering.rawValue, ordering: .releasing)
-            return false
-        }
-        if isOpen { return .isOpen }
-        let isQuiet: Bool? = activity.wait(timeout: Self.patience) { $0.writesRunning == 0 ? true : nil }
-        return isQuiet == nil ? .writesHang : .stopped
-    }
-
-    enum StopResult {
-        case stopped
-        case isOpen
-        case writesHang
-    }
-
-    /// Takes a stop back: the detach has failed.
-    func resume() {
-        activity.update { activity in
-            guard !activity.hasEnded else { return }
-            phase.store(Phase.attached.rawValue, ordering: .releasing)
-        }
-    }
-
-    /// Ends it, for good or as far as open files allow, and lets go of the locks.
-    func end(_ newPhase: Phase) {
-        let isOver = activity.update { activity in
-            let isOver = newPhase == .ended || activity.openFiles == 0
-            activity.hasEnded = true
-            phase.store((isOver ? .ended : newPhase).rawValue, ordering: .releasing)
-            return isOver
-        }
-        for lock in disk.locks {
-            if isOver {
-                lock.release()
-            } else {
-                // What can't be downgraded is given up; the reads that are left go on without it.
-                try? lock.downgrade()
-            }
-        }
     }
 }

@@ -39,7 +39,7 @@ extension AttachmentTable {
         let isPermanent = flags.contains(.permanentLifetime)
         let journal = isPermanent && record == nil ? try requireJournal() : nil
 
-        let name = try reserve(words.name, path)
+        let name = try reserve(words.name, path, isOurs: record != nil)
         do throws(AttachError) {
             let attachment = try open(
                 path,
@@ -62,9 +62,9 @@ extension AttachmentTable {
             log.info("attached \(attachment.imagePath) as \(name)")
             return attachment
         } catch {
-            // In this order: claims are made in a name that nobody else may have meanwhile.
+            // In this order: claims are made in a name that nobody else may have meanwhile. A record keeps its name.
             claims.release(name.text)
-            _ = state.withLock { $0.reserved.remove(name) }
+            if record == nil { _ = state.withLock { $0.reserved.remove(name) } }
             throw error
         }
     }
@@ -153,10 +153,16 @@ extension AttachmentTable {
         }
     }
 
-    private func reserve(_ wanted: AttachmentName?, _ path: FilePath) throws(AttachError) -> AttachmentName {
+    private func reserve(
+        _ wanted: AttachmentName?,
+        _ path: FilePath,
+        isOurs: Bool
+    ) throws(AttachError) -> AttachmentName {
         let fileName = path.lastComponent.map { FilePath(root: nil, components: $0).bytes } ?? []
         return try state.withLock { (state) throws(AttachError) in
             guard !state.isClosed else { throw AttachError(.operationAborted, "the file system is being unmounted") }
+            // The names of records have been reserved at the start.
+            if let wanted, isOurs { return wanted }
             if let wanted, state.isTaken(wanted) {
                 throw AttachError(.alreadyExists, "the name \(wanted) is taken", path: path.string)
             }

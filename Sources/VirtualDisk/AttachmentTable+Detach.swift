@@ -16,22 +16,33 @@ extension AttachmentTable {
         try configuration.policy.check(requester.credentials)
         if let name = try dropDormant(target) { return name }
         let attachment = try find(target, for: requester)
-        try stop(attachment, force: force)
         do throws(AttachError) {
-            try complete(attachment)
-        } catch {
-            guard force else {
-                attachment.resume()
-                throw error
+            try countingEnd { () throws(AttachError) in
+                try begin(attachment, force: force)
+                do throws(AttachError) {
+                    try complete(attachment)
+                } catch {
+                    guard force else {
+                        attachment.cancelEnd()
+                        throw error
+                    }
+                    log.error("\(attachment.name): \(error)")
+                }
+                try forget(attachment, force: force)
+                attachment.end(.ended)
+                release(attachment.name)
+                tellEnd(of: attachment, isForced: force)
             }
-            log.error("\(attachment.name): \(error)")
+        } catch {
+            throw AttachError(error.error, error.text, path: name(of: attachment, for: requester))
         }
-        try forget(attachment, force: force)
-        attachment.end(.ended)
-        release(attachment.name)
-        tellEnd(of: attachment, isForced: force)
         log.info("detached \(attachment.name)")
         return attachment.name
+    }
+
+    /// What an answer calls a disk: by its path only for those who may know it.
+    private func name(of attachment: Attachment, for requester: Requester) -> String {
+        mayKnow(attachment, user: requester.credentials.user) ? attachment.imagePath.string : attachment.name.text
     }
 
     private func complete(_ attachment: Attachment) throws(AttachError) {
@@ -41,8 +52,7 @@ extension AttachmentTable {
             throw AttachError(
                 .vhdMetadataWriteFailure,
                 "its last writes could not be made durable, so it stays attached: \(error.text); "
-                    + "detach NAME force gives them up",
-                path: attachment.imagePath.string
+                    + "detach NAME force gives them up"
             )
         }
     }
@@ -51,13 +61,13 @@ extension AttachmentTable {
     private func forget(_ attachment: Attachment, force: Bool) throws(AttachError) {
         guard take(attachment) else {
             // Someone else has detached it meanwhile.
-            throw AttachError(.notFound, "not attached", path: attachment.imagePath.string)
+            throw AttachError(.notFound, "not attached")
         }
         do throws(AttachError) {
             try dropRecord(of: attachment)
         } catch {
             guard force else {
-                attachment.resume()
+                attachment.cancelEnd()
                 putBack(attachment)
                 throw error
             }
@@ -70,22 +80,24 @@ extension AttachmentTable {
         try journal.remove(attachment.name)
     }
 
-    private func stop(_ attachment: Attachment, force: Bool) throws(AttachError) {
+    private func begin(_ attachment: Attachment, force: Bool) throws(AttachError) {
         if !force {
             let _: Bool? = attachment.activity.wait(timeout: Self.closeDelay) { $0.openFiles == 0 ? true : nil }
         }
-        switch attachment.stopWriting(unlessOpen: !force) {
-        case .stopped: break
-        case .writesHang:
-            log.error("\(attachment.name): writes to it have been running for 10 seconds; it is detached without them")
+        switch attachment.beginEnd(unlessOpen: !force) {
+        case .begun:
+            if !attachment.waitForWrites() {
+                log.error("\(attachment.name): writes to it have been running for 10 seconds; it ends without them")
+            }
+        case .isOver:
+            throw AttachError(.notFound, "not attached")
         case .isOpen:
             let folder = configuration.mountPoint.pushing("attached").appending(attachment.name.text)
             let holders = FileHolders.holding(below: folder).map(\.text).joined(separator: ", ")
             throw AttachError(
                 .sharingViolation,
                 "files of it are open" + (holders.isEmpty ? "" : ": \(holders)")
-                    + "; detach NAME force ends it all the same",
-                path: attachment.imagePath.string
+                    + "; detach NAME force ends it all the same"
             )
         }
     }
@@ -124,13 +136,12 @@ extension AttachmentTable {
 
     /// Takes back an attach whose requester has stopped waiting.
     public func withdraw(_ attachment: Attachment) {
-        guard take(attachment) else { return }
         do {
             try dropRecord(of: attachment)
         } catch {
             log.error("\(attachment.name): \(error)")
         }
-        finishImplicitly(attachment)
+        endImplicitly(attachment)
     }
 
     /// The handle has been closed for the last time: what was tied to it ends. Files that are open can be read to their end.
@@ -138,26 +149,34 @@ extension AttachmentTable {
         for attachment in attachments where attachment.lifetime == .handle(handle) { endImplicitly(attachment) }
     }
 
-    /// The file system is going: everything is flushed and closed; records of permanent attachments stay.
+    /// The file system is going: everything is flushed and closed, ends that are under way too; records of permanent attachments stay.
     public func endAll() {
         state.withLock { $0.isClosed = true }
         for attachment in attachments { endImplicitly(attachment) }
+        let _: Bool? = endsRunning.wait { $0 == 0 ? true : nil }
+    }
+
+    private func countingEnd<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+        endsRunning.update { $0 += 1 }
+        defer { endsRunning.update { $0 -= 1 } }
+        return try body()
     }
 
     private func endImplicitly(_ attachment: Attachment) {
-        if take(attachment) { finishImplicitly(attachment) }
-    }
-
-    private func finishImplicitly(_ attachment: Attachment) {
-        _ = attachment.stopWriting(unlessOpen: false)
-        do {
-            try attachment.complete()
-        } catch {
-            log.error("\(attachment.name): its last writes could not be made durable: \(error)")
+        countingEnd {
+            guard case .begun = attachment.beginEnd(unlessOpen: false), take(attachment) else { return }
+            if !attachment.waitForWrites() {
+                log.error("\(attachment.name): writes to it have been running for 10 seconds; it ends without them")
+            }
+            do {
+                try attachment.complete()
+            } catch {
+                log.error("\(attachment.name): its last writes could not be made durable: \(error)")
+            }
+            attachment.end(.lingering)
+            release(attachment.name)
+            tellEnd(of: attachment, isForced: false)
+            log.info("\(attachment.name) has ended with its \(attachment.lifetime.word)")
         }
-        attachment.end(.lingering)
-        release(attachment.name)
-        tellEnd(of: attachment, isForced: false)
-        log.info("\(attachment.name) has ended with its \(attachment.lifetime.word)")
     }
 }

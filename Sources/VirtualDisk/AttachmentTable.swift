@@ -18,6 +18,8 @@ public final class AttachmentTable: Sendable {
         var attachments: [AttachmentName: Attachment] = [:]
         /// Names of attaches and of ends that are under way.
         var reserved: Set<AttachmentName> = []
+        /// Records of permanent attachments that are still to be attached again; their names are reserved.
+        var pending: [PermanentRecord] = []
         /// Permanent attachments that could not be attached again.
         var dormant: [AttachmentName: DormantAttachment] = [:]
         var lastNumber: UInt64 = 0
@@ -62,6 +64,8 @@ public final class AttachmentTable: Sendable {
     public let configuration: Configuration
     let state = Locked(State())
     let claims = ImageClaims()
+    /// How many ends are under way.
+    let endsRunning = Monitor(0)
     let log: Logger
     private let observer = Locked<(any Observer)?>(nil)
 
@@ -94,15 +98,21 @@ public final class AttachmentTable: Sendable {
 
     /// Permanent attachments that could not be attached again, by name.
     public var dormant: [DormantAttachment] {
-        state.withLock { Array($0.dormant.values) }.sorted { $0.record.name < $1.record.name }
+        state.withLock { Array($0.dormant.values) }.sorted { $0.name.text < $1.name.text }
     }
 
-    /// Finds an attached disk by its name or by the path of its image.
+    /// Whether a user may learn which file is behind an attachment: root, the mounting user, and the one who attached it.
+    public func mayKnow(_ attachment: Attachment, user: UInt32) -> Bool {
+        user == 0 || user == configuration.policy.mountingUser || user == attachment.requester.credentials.user
+    }
+
+    /// Finds an attached disk by its name or by the path of its image. A path finds only what the requester may know of.
     public func find(_ target: Word, for requester: Requester) throws(AttachError) -> Attachment {
         if let name = AttachmentName(target.text), let found = attachment(named: name) { return found }
         if let path = try? requester.absolute(FilePath(bytes: target.bytes)).lexicallyNormalized(),
             let found = attachments.first(where: {
-                $0.imagePath == path || $0.requestedPath.lexicallyNormalized() == path
+                ($0.imagePath == path || $0.requestedPath.lexicallyNormalized() == path)
+                    && mayKnow($0, user: requester.credentials.user)
             })
         {
             return found
@@ -111,10 +121,12 @@ public final class AttachmentTable: Sendable {
     }
 }
 
-/// A permanent attachment that could not be attached again at the last start.
+/// A permanent attachment that could not be attached again at the last start, or whose record can't be read.
 public struct DormantAttachment: Sendable {
-    /// What is recorded.
-    public let record: PermanentRecord
-    /// Why it could not.
+    /// Its name, by which it can be detached: then it is forgotten.
+    public let name: AttachmentName
+    /// Who attached it; nil when the record does not tell.
+    public let user: UInt32?
+    /// Why it is not attached.
     public let error: AttachError
 }

@@ -139,7 +139,7 @@ struct ParentChain {
         guard reference.timestamp != 0 else { return }
         let recorded = Int64(reference.timestamp) + Self.epoch
         let times = [image.status.modifiedSeconds, Int64(layer.facts.footer.timestamp) + Self.epoch]
-        guard times.allSatisfy({ abs($0 - recorded) > 2 }) else { return }
+        guard !times.contains(where: { (recorded - 2...recorded + 2).contains($0) }) else { return }
         warnings.append(
             "\(image.path): its time is not the one that \(current.image.path) has recorded; "
                 + "if it was written to since, what the disk shows is wrong"

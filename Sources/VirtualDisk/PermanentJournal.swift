@@ -86,30 +86,43 @@ public final class PermanentJournal: Sendable {
         try? folder.removeDirectory()
     }
 
-    /// Everything that is recorded, by name, and what could not be read, in words.
-    func records() -> (records: [PermanentRecord], problems: [String]) {
+    /// Everything that is recorded, by name, and what can't be read of it.
+    func records() -> (records: [PermanentRecord], problems: [DormantAttachment]) {
         var records: [PermanentRecord] = []
-        var problems: [String] = []
-        let names: [String]
-        do {
-            let open = try openFolders(makingThem: false)
-            names = (try? open.entries()) ?? []
-        } catch .failed(.noSuchFileOrDirectory) {
-            return ([], [])
-        } catch {
-            return ([], ["\(folder) \(error.text)"])
-        }
-        for name in names.sorted() where name.hasSuffix(Self.suffix) {
-            do {
-                let bytes = try folder.appending(name).contents(limit: Self.sizeLimit)
-                let record = try JSONDecoder().decode(PermanentRecord.self, from: Data(bytes))
-                guard record.mountPoint == mountPoint.string, record.version == 1 else { continue }
-                records.append(record)
+        var problems: [DormantAttachment] = []
+        let names = (try? openFolders(makingThem: false).entries()) ?? []
+        // What begins with a dot is a write that a crash has cut short.
+        for file in names.sorted() where file.hasSuffix(Self.suffix) && !file.hasPrefix(".") {
+            guard let name = AttachmentName(String(file.dropLast(Self.suffix.count))) else { continue }
+            do throws(AttachError) {
+                records.append(try record(name))
             } catch {
-                problems.append("\(folder.appending(name)): \(error)")
+                problems.append(DormantAttachment(name: name, user: nil, error: error))
             }
         }
         return (records, problems)
+    }
+
+    private func record(_ name: AttachmentName) throws(AttachError) -> PermanentRecord {
+        let path = path(of: name.text)
+        let record: PermanentRecord
+        do {
+            record = try JSONDecoder().decode(PermanentRecord.self, from: Data(path.contents(limit: Self.sizeLimit)))
+        } catch {
+            throw AttachError(
+                .fileCorrupt,
+                "this record of a permanent attachment can't be read: \(error)",
+                path: path.string
+            )
+        }
+        guard record.version == 1, record.name == name.text, record.mountPoint == mountPoint.string else {
+            throw AttachError(
+                .fileCorrupt,
+                "this record is of version \(record.version), for \(record.name) at \(record.mountPoint)",
+                path: path.string
+            )
+        }
+        return record
     }
 }
 

@@ -53,6 +53,9 @@ extension Attachment {
     /// What tells this image from another one that later has the same path: the id in the image, or else the file itself.
     var identity: String {
         if let identifier = disk.links.first?.identifier { return "\(disk.kind.rawValue):\(identifier)" }
-        return "\(disk.kind.rawValue):inode \(disk.leaf.status.identity.inode)"
+        let status = disk.leaf.status
+        let born = (try? disk.leaf.descriptor.birthTime()) ?? nil
+        return
+            "\(disk.kind.rawValue):inode \(status.identity.inode), made at \(born.map { "\($0)" } ?? "an unknown time")"
     }
 }

@@ -99,8 +99,8 @@ final class MemoryTree: FileTree {
         return AttributeAnswer(found.attributes, validity: 3600)
     }
 
-    func linkTarget(of node: NodeID) throws(Errno) -> String {
-        String(decoding: try find(node).content.withLock { $0 }, as: UTF8.self)
+    func linkTarget(of node: NodeID) throws(Errno) -> [UInt8] {
+        Array(try find(node).content.withLock { $0 })
     }
 
     func open(_ node: NodeID, mode: OpenMode, caller: Caller) throws(Errno) -> OpenedFile {

@@ -102,7 +102,7 @@ struct PermanentAttachTests {
             try scene.makeVHD("a.vhd", fill: 2)
             let next = restart(scene)
             #expect(next.table.attachments.isEmpty)
-            #expect(next.table.dormant.map(\.record.name) == ["a"])
+            #expect(next.table.dormant.map(\.name.text) == ["a"])
             #expect(next.table.dormant.first?.error.text.contains("another image") == true)
             // It still has its name.
             next.expectRefusal(.alreadyExists, of: "a.vhd name=a")

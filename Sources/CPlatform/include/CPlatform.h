@@ -27,6 +27,9 @@ int platform_zero_range(int descriptor, int64_t offset, int64_t count);
 /// mount whose server is gone or busy, our own included, once the path itself has been walked.
 int platform_identity(const char *path, uint64_t *device, uint64_t *inode);
 
+/// When the inode was made (statx), in seconds since 1970: 1 if the file system knows, 0 if not.
+int platform_birth_time(int descriptor, int64_t *seconds);
+
 /// Sends bytes, and a descriptor with them unless it is -1 (`SCM_RIGHTS`). Never blocks, never raises SIGPIPE.
 ssize_t platform_send(int socket, const void *bytes, size_t count, int descriptor);
 

@@ -48,12 +48,13 @@ struct Daemon {
             ),
             log: log
         )
+        table.reservePermanent()
         let cancellation = try Self.cancellation()
         let session = try Self.mount(DiskTree(table, log: log), plan, at: mountPoint)
         let ending = Ending(session, at: mountPoint, cancellation: cancellation, log: log)
         do throws(AttachError) {
             guard ending.watch() else { throw AttachError(FUSEError.noThread) }
-            table.restorePermanent()
+            table.restorePermanent(cancellation: cancellation)
             let operands = Operands(
                 table: table,
                 words: plan.words,

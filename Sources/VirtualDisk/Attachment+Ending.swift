@@ -1,0 +1,87 @@
+internal import BlockDevice
+internal import Platform
+internal import Synchronization
+
+/// The end of an attachment. One thread at a time brings it about: `beginEnd`, then the image is made complete, then `end`, or `cancelEnd`.
+///
+/// Locks on the files are given up last: when nothing writes to them any more, and nothing can.
+extension Attachment {
+    /// How long an end waits for writes that are running.
+    private static let patience = Duration.seconds(10)
+
+    enum Begin {
+        /// New writes are refused; the caller must call `end` or `cancelEnd`.
+        case begun
+        /// Files of it are open, and the caller does not want it then.
+        case isOpen
+        /// Someone else has ended it.
+        case isOver
+    }
+
+    /// Claims the end. Waits while another thread is at it: that one may take it back.
+    func beginEnd(unlessOpen: Bool) -> Begin {
+        let begin: Begin? = activity.wait { activity in
+            if activity.hasEnded { return .isOver }
+            if activity.isEnding { return nil }
+            if unlessOpen, activity.openFiles > 0 { return .isOpen }
+            activity.isEnding = true
+            phase.store(Phase.lingering.rawValue, ordering: .releasing)
+            return .begun
+        }
+        return begin ?? .isOver
+    }
+
+    /// Waits for writes that were running when the end began; false when some are still at it after ten seconds.
+    func waitForWrites() -> Bool {
+        activity.wait(timeout: Self.patience) { $0.writesRunning == 0 ? true : nil } ?? false
+    }
+
+    /// Takes the end back: the detach has failed.
+    func cancelEnd() {
+        activity.update { activity in
+            activity.isEnding = false
+            phase.store(Phase.attached.rawValue, ordering: .releasing)
+        }
+    }
+
+    /// Ends it, for good, or so that files that are open can be read to their end.
+    func end(_ newPhase: Phase) {
+        activity.update { activity in
+            activity.isEnding = false
+            activity.hasEnded = true
+            phase.store(newPhase.rawValue, ordering: .releasing)
+            settle(&activity)
+        }
+    }
+
+    /// Does what the state asks for: a lingering disk of which nothing is open is over; one that is over takes no writes; and when none
+    /// is running, the locks go.
+    func settle(_ activity: inout Activity) {
+        guard activity.hasEnded else { return }
+        if activity.openFiles == 0 { phase.store(Phase.ended.rawValue, ordering: .releasing) }
+        disk.chain.close()
+        guard activity.writesRunning == 0 else { return }
+        if phase.load(ordering: .relaxed) == Phase.ended.rawValue {
+            guard activity.locks != .released else { return }
+            activity.locks = .released
+            for lock in disk.locks { lock.release() }
+        } else if activity.locks == .held {
+            activity.locks = .shared
+            // What can't be downgraded is given up; the reads that are left go on without it.
+            for lock in disk.locks { try? lock.downgrade() }
+        }
+    }
+
+    /// Makes everything durable and the image file as it should be left, if anything was written since that was last done.
+    func complete() throws(DiskError) {
+        try completing.withLock { (_) throws(DiskError) in
+            guard isDirty.exchange(false, ordering: .acquiringAndReleasing) else { return }
+            do throws(DiskError) {
+                try disk.chain.finish()
+            } catch {
+                isDirty.store(true, ordering: .releasing)
+                throw error
+            }
+        }
+    }
+}
