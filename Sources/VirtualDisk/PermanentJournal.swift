@@ -11,6 +11,8 @@ public final class PermanentJournal: Sendable {
     private let stateDirectory: FilePath
     private let folder: FilePath
     private let mountPoint: FilePath
+    /// Changes come one after the other: the folder comes with the first record and goes with the last.
+    private let change = Locked(())
 
     /// Uses the folder for a mount point in a state directory. Both are made when there is something to record.
     ///
@@ -58,16 +60,17 @@ public final class PermanentJournal: Sendable {
 
     /// Records an attachment. When it returns, a crash does not lose it.
     func add(_ attachment: Attachment) throws(AttachError) {
-        do {
-            _ = try openFolders(makingThem: true)
-        } catch {
-            throw refusal(error)
-        }
         let record = PermanentRecord(attachment, mountPoint: mountPoint)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         do {
-            try AtomicFile.write(Array(encoder.encode(record)), to: path(of: record.name))
+            let bytes = Array(try encoder.encode(record))
+            try change.withLock { _ in
+                _ = try openFolders(makingThem: true)
+                try AtomicFile.write(bytes, to: path(of: record.name))
+            }
+        } catch let error as PrivateDirectoryError {
+            throw refusal(error)
         } catch {
             throw AttachError(.vhdMetadataWriteFailure, "recording it as permanent: \(error)", path: folder.string)
         }
@@ -76,14 +79,16 @@ public final class PermanentJournal: Sendable {
     /// Forgets an attachment. When it returns, a crash does not bring it back.
     func remove(_ name: AttachmentName) throws(AttachError) {
         do {
-            try AtomicFile.remove(path(of: name.text))
+            try change.withLock { (_) throws(Errno) in
+                try AtomicFile.remove(path(of: name.text))
+                // Fails as long as others are recorded.
+                try? folder.removeDirectory()
+            }
         } catch .noSuchFileOrDirectory {
             // Somebody has tidied up by hand: what was to be done is done.
         } catch {
             throw AttachError(.vhdMetadataWriteFailure, "forgetting its record: \(error)", path: folder.string)
         }
-        // Fails as long as others are recorded.
-        try? folder.removeDirectory()
     }
 
     /// Everything that is recorded, by name, and what can't be read of it.

@@ -7,14 +7,15 @@ struct ChainTests {
     /// A layer with a fixed map: every `unit` bytes one letter, `f` in the file, `z` zeros, `p` the parent's.
     private final class MappedLayer: ImageLayer {
         static let unit: UInt64 = 100
-        let file: any HostFile
+        let file: FailStopFile
         let map: [Character]
         let longest: UInt64
 
         init(_ map: String, byte: UInt8, longest: UInt64 = .max) {
             self.map = Array(map)
             self.longest = longest
-            file = MemoryFile(SparseBytes([UInt8](repeating: byte, count: map.count * Int(Self.unit))))
+            let bytes = [UInt8](repeating: byte, count: map.count * Int(Self.unit))
+            file = FailStopFile(MemoryFile(SparseBytes(bytes)))
         }
 
         var size: UInt64 { UInt64(map.count) * Self.unit }

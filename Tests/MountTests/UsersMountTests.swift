@@ -119,4 +119,54 @@ struct UsersMountTests {
             try mount.check("jq -e '.attached_by_uid == 4000' \"$A/a/info.json\"; echo 'detach a' > \"$M/ctl\"")
         }
     }
+
+    /// `/dev/fuse` is for all in a mount namespace of its own, whatever this machine has; fusermount3 wants a user with a name.
+    @Test func aUsersDaemonOpensAsThatUserAndServesNobodyElse() throws {
+        try withScratchFolder { scratch in
+            try run("chmod", "0755", scratch.path).checked()
+            for name in ["own", "roots", "readable"] {
+                try scratch.write(VHDBuilder(.dynamic, size: 1 << 20).build().content, to: "\(name).vhd")
+            }
+            let script = """
+                cd "$S"
+                fail() { echo "FAILED: $*; $(cat log)" >&2; exit 99; }
+                trap 'fusermount3 -uz mount 2> /dev/null || kill $(jobs -p) 2> /dev/null || true; wait' EXIT
+                mounted() { for _ in $(seq 500); do ! grep -qs 'mounted at' log || return 0; sleep 0.02; done; fail 'not mounted'; }
+                mknod fuse c 10 229; chmod 666 fuse; mount --bind fuse /dev/fuse
+                user() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$S/home" "$@"; }
+                mkdir home mount private; chown 65534:65534 home mount private; chmod 700 private
+                mv own.vhd private; chown 65534 private/own.vhd; chmod 600 private/own.vhd; chmod 600 roots.vhd; chmod 644 readable.vhd
+                cp "$VHDFS" vhdfs
+                user ./vhdfs -f private/own.vhd mount 2> log &
+                mounted
+                user dd if=/dev/zero of=mount/attached/own/disk bs=1000 count=1 conv=notrunc status=none
+                test "$(user stat -c '%u %a' mount/attached/own/disk)" = '65534 600' || fail "rights"
+                if ls mount 2> message; then fail "root is let in"; fi
+                grep -q 'Permission denied' message
+                for words in '' readonly; do
+                    if user bash -c "echo 'attach $S/roots.vhd $words' > mount/ctl" 2> message; then fail "roots.vhd"; fi
+                    grep -q 'Permission denied' message
+                done
+                user bash -c "echo 'attach $S/readable.vhd readonly' > mount/ctl"
+                user cmp -n 10 mount/attached/readable/disk /dev/zero
+                (cd private && user bash -c "echo 'detach own.vhd' > ../mount/ctl && echo 'attach own.vhd permanent' > ../mount/ctl")
+                user fusermount3 -u mount
+                wait
+                test "$(stat -c '%u %a' home/.local/state/vhdfs)" = '65534 700' || fail "state folder"
+                rm log
+                user ./vhdfs -f mount 2> log &
+                mounted
+                user test -e mount/attached/own/disk || fail "not back: $(cat log)"
+                user bash -c "echo 'detach own' > mount/ctl"
+                user fusermount3 -u mount
+                wait
+                """
+            let result = try run(
+                ["unshare", "--mount", "--propagation", "private", "bash", "-euo", "pipefail", "-c", script],
+                environment: ["S": scratch.path, "VHDFS": Mount.binary, "LC_ALL": "C"]
+            )
+            let isGood = result.succeeded
+            #expect(isGood, "\(result.status)\n\(result.output)\n\(result.errorOutput)")
+        }
+    }
 }

@@ -226,6 +226,21 @@ struct PermanentAttachTests {
         }
     }
 
+    /// The folder of the records comes with the first and goes with the last: not between the two steps of another.
+    @Test func recordsOfDifferentDisksComeAndGoAtOnce() throws {
+        try withScratchFolder { scratch in
+            let scene = AttachScene(scratch, stateFolder: "state")
+            for index in 0..<3 { try scene.makeVHD("\(index).vhd", fill: UInt8(index + 1)) }
+            try inParallel(3) { index in
+                for _ in 0..<100 {
+                    try scene.attach("\(index).vhd permanent")
+                    try scene.detach("\(index)")
+                }
+            }
+            #expect(try records(scratch).isEmpty)
+        }
+    }
+
     @Test(arguments: ["{", "", "null", "{\"version\":1}"])
     func aBrokenRecordHarmsNobodyElse(_ text: String) throws {
         try withScratchFolder { scratch in
