@@ -50,7 +50,7 @@ struct PropertyTests {
     @Test(arguments: SeededGenerator.seeds(3), [1, 2])
     func largeBlocksAreReadAndWrittenBeyondTheirFirstBitmapSector(_ seed: UInt64, _ depth: Int) throws {
         var random = SeededGenerator(seed: seed)
-        var chain = ChainBuilder(depth: depth, size: 10 << 20, blockSizes: [0x40_0000], using: &random)
+        var chain = ChainBuilder(depth: depth, size: 12 << 20, blockSizes: [0x40_0000], using: &random)
         var bits = (0..<8192).map { _ in false }
         for sector in [0, 7, 2000, 4095, 4096, 4101, 6000, 8191] { bits[sector] = true }
         chain.layers[0].blocks[0] = bits
