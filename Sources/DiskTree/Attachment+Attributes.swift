@@ -1,5 +1,6 @@
 internal import BlockDevice
 internal import FileSystem
+internal import Platform
 internal import SystemPackage
 internal import VirtualDisk
 
