@@ -9,9 +9,10 @@ extension AttachmentTable {
 
     /// Takes the names of all permanent attachments that are recorded here: before the first request can come.
     public func reservePermanent() {
-        guard case .success(let journal) = configuration.journal else { return }
+        guard case .success(let journal) = configuration.journal, !state.withLock({ $0.hasReadJournal }) else { return }
         let (records, problems) = journal.records()
         state.withLock { state in
+            state.hasReadJournal = true
             for record in records where AttachmentName(record.name) != nil { state.pending.append(record) }
             for problem in problems { state.dormant[problem.name] = problem }
             for record in state.pending {
@@ -25,6 +26,7 @@ extension AttachmentTable {
     ///
     /// What can't be attached stays recorded, and is listed until someone detaches it by its name.
     public func restorePermanent(cancellation: Cancellation? = nil) {
+        reservePermanent()
         let records = state.withLock { state in
             defer { state.pending = [] }
             return state.pending

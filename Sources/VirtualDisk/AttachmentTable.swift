@@ -20,6 +20,7 @@ public final class AttachmentTable: Sendable {
         var reserved: Set<AttachmentName> = []
         /// Records of permanent attachments that are still to be attached again; their names are reserved.
         var pending: [PermanentRecord] = []
+        var hasReadJournal = false
         /// Permanent attachments that could not be attached again.
         var dormant: [AttachmentName: DormantAttachment] = [:]
         var lastNumber: UInt64 = 0

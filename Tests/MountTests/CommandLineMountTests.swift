@@ -24,7 +24,7 @@ struct CommandLineMountTests {
     func relativePaths() throws {
         try withCommandLineScene { scene in
             try scene.vhd("a.vhd")
-            try scene.shell("cd \"$FOLDER\"; \"$VHDFS\" a.vhd m --state-dir state").checked()
+            try scene.shell("cd \"$FOLDER\"; \"$VHDFS\" a.vhd m -o permanent --state-dir state").checked()
             #expect(try scene.read("attached/a/info").contains("path: \(scene.path("a.vhd"))\n"))
             #expect(CommandLineScene.names(in: scene.path("state")).count == 1)
         }
@@ -115,7 +115,8 @@ struct CommandLineMountTests {
     func badPermanentOperand() throws {
         try withCommandLineScene { scene in
             let good = try scene.vhd("a.vhd")
-            #expect(try scene.mount(good, scene.path("none.vhd"), "-o", "permanent").status == 1)
+            let failed = try scene.mount(good, scene.path("none.vhd"), "-o", "permanent")
+            #expect(failed.hasFailed("ERROR_FILE_NOT_FOUND", 2), "\(failed.status) \(failed.errorOutput)")
             try scene.mount().checked()
             #expect(scene.attached == [])
         }

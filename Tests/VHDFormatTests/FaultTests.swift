@@ -55,6 +55,8 @@ struct FaultTests {
         chain.layers[0].blocks[free] = nil
         chain.layers[0].blocks[0] = []
         chain.layers[0].order = nil
+        // Room between blocks would be used first.
+        chain.layers[0].gaps = [:]
         let files = chain.files()
         let start = files[0].content
         let isFull = Atomic(true)

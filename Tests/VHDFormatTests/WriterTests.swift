@@ -238,9 +238,8 @@ struct WriterTests: WriterFixtures {
         builder.disk.store([4, 5, 6], at: builder.size - 3)
         builder.order = [last, 5]
         builder.alignment = .packed
-        // Block 5 ends at sector 2^32 - 4097: one more block fits behind it.
-        let before = builder.build().blockOffsets[5] ?? 0
-        builder.gaps[5] = (1 << 32) - 2 * 4097 - before / 512
+        // Block 5 ends at sector 2^32 - 4097: one more block fits behind it, and none in front of the headers.
+        builder.headerOffset = ((1 << 32) - 3 * 4097) * 512 - 1024 - (last + 1) * 4
         let file = MemoryFile(builder.build().content)
         let disk = try OpenDisk(file, writable: true)
         #expect(try disk.device.contents(5 << 21..<5 << 21 + 3) == [1, 2, 3])
