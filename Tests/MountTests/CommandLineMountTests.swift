@@ -115,7 +115,8 @@ struct CommandLineMountTests {
     func badPermanentOperand() throws {
         try withCommandLineScene { scene in
             let good = try scene.vhd("a.vhd")
-            #expect(try scene.mount(good, scene.path("none.vhd"), "-o", "permanent").status == 1)
+            let failed = try scene.mount(good, scene.path("none.vhd"), "-o", "permanent")
+            #expect(failed.hasFailed("ERROR_FILE_NOT_FOUND", 2), "\(failed.status) \(failed.errorOutput)")
             try scene.mount().checked()
             #expect(scene.attached == [])
         }
