@@ -37,7 +37,9 @@ child.blocks[0] = (0..<4096).map { $0 == 0 }
 child.uniqueID = base.uniqueID.reversed()
 child.parentID = base.uniqueID
 child.parentName = "base.vhd"
-child.locators = [.init("W2ru", Array(".\\base.vhd".utf16).flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] })]
+child.locators = [
+    .init("W2ru", Array(".\\base.vhd".utf16).flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] })
+]
 try save(child.build().content, as: "child.vhd")
 
 var disc = ISOBuilder.iso9660()

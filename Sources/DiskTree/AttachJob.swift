@@ -20,7 +20,8 @@ final class AttachJob: Sendable {
     private let lifetime: Lifetime
     private let progress = Monitor(Progress.running)
 
-    /// How long an interrupted attach may take to stop by itself before its caller is sent away.
+    /// How long an attach whose caller has had a signal may go on before it is stopped, and then, to stop by itself. Most are done long
+    /// before: a shell that hears of a child's end while it writes is not to find its request refused.
     private static let patience = Duration.milliseconds(200)
 
     init(
@@ -48,10 +49,7 @@ final class AttachJob: Sendable {
         guard startThread("attach", { self.attach(cancellation) }) else {
             throw AttachError(.notEnoughMemory, "no more threads can be started")
         }
-        interruption.observe { [progress] in
-            cancellation.cancel()
-            progress.update { _ in }
-        }
+        interruption.observe { [progress] in progress.update { _ in } }
         defer { interruption.observe(nil) }
 
         let result: Result<Attachment, AttachError>? =
@@ -59,8 +57,16 @@ final class AttachJob: Sendable {
                 if case .done(let result) = progress { return .some(result) }
                 return interruption.isRaised ? .some(nil) : nil
             } ?? nil
-        if let result { return try result.get() }
+        if let inTime = result ?? resultSoon() { return try inTime.get() }
+        cancellation.cancel()
         return try stopped()
+    }
+
+    private func resultSoon() -> Result<Attachment, AttachError>? {
+        progress.wait(timeout: Self.patience) { progress in
+            if case .done(let result) = progress { return result }
+            return nil
+        }
     }
 
     private func attach(_ cancellation: Cancellation) {
@@ -82,17 +88,12 @@ final class AttachJob: Sendable {
     }
 
     private func stopped() throws(AttachError) -> Attachment {
-        let result: Result<Attachment, AttachError>? = progress.wait(timeout: Self.patience) { progress in
+        if let inTime = resultSoon() { return try inTime.get() }
+        let last: Result<Attachment, AttachError> = progress.update { progress in
             if case .done(let result) = progress { return result }
-            return nil
+            progress = .abandoned
+            return .failure(AttachError(.operationAborted, "interrupted", path: path.string))
         }
-        let last =
-            result
-            ?? progress.update { progress in
-                if case .done(let result) = progress { return result }
-                progress = .abandoned
-                return .failure(AttachError(.operationAborted, "interrupted", path: path.string))
-            }
         return try last.get()
     }
 }

@@ -29,8 +29,8 @@ extension AttachmentTable {
                     log.error("\(attachment.name): \(error)")
                 }
                 try forget(attachment, force: force)
-                attachment.end(.ended)
                 release(attachment.name)
+                attachment.end(.ended)
                 tellEnd(of: attachment, isForced: force)
             }
         } catch {
@@ -120,6 +120,7 @@ extension AttachmentTable {
         }
     }
 
+    /// Before the locks go: who attaches the file in between finds it busy, and does not get another name for it.
     private func release(_ name: AttachmentName) {
         claims.release(name.text)
         _ = state.withLock { $0.reserved.remove(name) }
@@ -173,10 +174,10 @@ extension AttachmentTable {
             } catch {
                 log.error("\(attachment.name): its last writes could not be made durable: \(error)")
             }
-            attachment.end(.lingering)
             release(attachment.name)
+            attachment.end(.lingering)
             tellEnd(of: attachment, isForced: false)
-            log.info("\(attachment.name) has ended with its \(attachment.lifetime.word)")
+            log.info("\(attachment.name) has ended")
         }
     }
 }

@@ -10,8 +10,10 @@ struct LifetimeMountTests {
             try mount.check(
                 """
                 echo "attach $S/a.vhd" > "$M/ctl"
-                sleep 300 < "$A/a/disk" &
+                exec 5< "$A/a/disk"
+                sleep 300 <&5 &
                 holder=$!
+                exec 5<&-
                 if (echo "detach a" > "$M/ctl") 2> message; then fail "detached a busy disk"; fi
                 grep -q 'Device or resource busy' message
                 grep -q "^# error 32 ERROR_SHARING_VIOLATION .*sleep (pid $holder)" "$M/ctl"

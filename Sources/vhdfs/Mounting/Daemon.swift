@@ -73,6 +73,7 @@ struct Daemon {
         log.info("mounted at \(mountPoint)")
         ending.wait()
         table.endAll()
+        ending.conclude()
         log.info("unmounted from \(mountPoint)")
     }
 

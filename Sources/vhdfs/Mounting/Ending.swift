@@ -10,6 +10,8 @@ final class Ending: Sendable {
         case serving
         case stopping
         case stopped
+        /// A second signal has come: the process ends at any moment.
+        case givenUp
     }
 
     static let signals = SignalSet(SIGTERM, SIGINT, SIGHUP)
@@ -37,9 +39,10 @@ final class Ending: Sendable {
             cancellation.cancel()
             startThread("stop") { [self] in
                 session.stop()
-                phase.update { $0 = .stopped }
+                phase.update { if $0 == .stopping { $0 = .stopped } }
             }
             let second = Self.signals.wait()
+            phase.update { $0 = .givenUp }
             log.error("signal \(second): giving up what is not written yet")
             // No dead mount is left behind, where that can be helped.
             try? unmount(mountPoint, lazily: true)
@@ -50,6 +53,11 @@ final class Ending: Sendable {
     /// Returns when the file system is unmounted, by a signal or by somebody else.
     func wait() {
         session.waitUntilEnded()
-        _ = phase.wait { phase -> Bool? in phase == .stopping ? nil : true }
+        _ = phase.wait { phase -> Bool? in phase == .stopping || phase == .givenUp ? nil : true }
+    }
+
+    /// Returns if nothing was given up: then the end is a success.
+    func conclude() {
+        _ = phase.wait { phase -> Bool? in phase == .givenUp ? nil : true }
     }
 }
