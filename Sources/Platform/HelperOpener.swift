@@ -44,16 +44,19 @@ public final class HelperOpener: FileOpener {
         cancellation: Cancellation? = nil
     ) throws(OpenError) -> Descriptor {
         let request = try OpenRequest(path: path, purpose: purpose, credentials: credentials).encoded()
-        let connection = try connect(cancellation)
-        try send(request, over: connection, passing: nil, cancellation)
+        let connection = try connect(sending: request, cancellation)
         try Cancellation.wait(for: connection, POLLIN, or: cancellation)
         return try receiveAnswer(over: connection)
     }
 
     /// Gets a process of its own for a request.
-    private func connect(_ cancellation: Cancellation?) throws(OpenError) -> Descriptor {
+    private func connect(sending request: [UInt8], _ cancellation: Cancellation?) throws(OpenError) -> Descriptor {
         do {
             let (ours, theirs) = try socketPair(SOCK_STREAM)
+            // All of it has been sent before anybody can read it. A process that had read it a moment too early would get the kernel's
+            // signal for it, and take that for our hanging up.
+            try ours.setSendBuffer(2 * request.count)
+            try send(request, over: ours, passing: nil, cancellation)
             try send([0], over: requests, passing: theirs, cancellation)
             return ours
         } catch let error as Errno {
@@ -104,6 +107,17 @@ public final class HelperOpener: FileOpener {
             // The daemon has no number free for it.
             guard let opened else { throw .failed(.tooManyOpenFiles) }
             return opened
+        }
+    }
+}
+
+extension Descriptor {
+    /// Makes room for what is sent and not yet received; the system's default is enough for most.
+    fileprivate func setSendBuffer(_ count: Int) throws(Errno) {
+        guard count > 65536 else { return }
+        var size = CInt(clamping: count)
+        _ = try retrying {
+            unsafe setsockopt(rawValue, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout.size(ofValue: size)))
         }
     }
 }

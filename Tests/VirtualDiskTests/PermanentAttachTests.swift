@@ -13,6 +13,7 @@ struct PermanentAttachTests {
     private func restart(_ scene: AttachScene, ending: Bool = true) -> AttachScene {
         if ending { scene.table.endAll() }
         let next = AttachScene(scene.scratch, stateFolder: "state")
+        next.table.reservePermanent()
         next.table.restorePermanent()
         return next
     }
@@ -67,10 +68,12 @@ struct PermanentAttachTests {
             scene.table.endAll()
             // Nobody but root may manage any more: the record stays, and says why.
             let next = AttachScene(scratch, stateFolder: "state")
+            next.table.reservePermanent()
             next.table.restorePermanent()
             #expect(next.table.attachments.isEmpty)
             #expect(next.table.dormant.map(\.error.error) == [.privilegeNotHeld])
             let again = AttachScene(scratch, group: 7000, stateFolder: "state")
+            again.table.reservePermanent()
             again.table.restorePermanent()
             let disk = try #require(again.table.attachments.first)
             #expect(disk.requester.credentials.user == 4000)
