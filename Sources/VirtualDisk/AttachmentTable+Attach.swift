@@ -153,12 +153,22 @@ extension AttachmentTable {
         }
     }
 
+    /// How long an attach waits for the end of a disk of the same name.
+    private static let endDelay = Duration.seconds(1)
+
     private func reserve(
         _ wanted: AttachmentName?,
         _ path: FilePath,
         isOurs: Bool
     ) throws(AttachError) -> AttachmentName {
         let fileName = path.lastComponent.map { FilePath(root: nil, components: $0).bytes } ?? []
+        let derived = AttachmentName.derived(fromFileName: fileName)
+        if wanted == nil {
+            // Who attaches a file again at once is not to find it under another name because its last end takes a moment.
+            let _: Bool? = endsRunning.wait(timeout: Self.endDelay) { _ in
+                state.withLock { $0.ending.contains(derived) } ? nil : true
+            }
+        }
         return try state.withLock { (state) throws(AttachError) in
             guard !state.isClosed else { throw AttachError(.operationAborted, "the file system is being unmounted") }
             // The names of records have been reserved at the start.
@@ -166,7 +176,7 @@ extension AttachmentTable {
             if let wanted, state.isTaken(wanted) {
                 throw AttachError(.alreadyExists, "the name \(wanted) is taken", path: path.string)
             }
-            let name = wanted ?? AttachmentName.derived(fromFileName: fileName).unique { state.isTaken($0) }
+            let name = wanted ?? derived.unique { state.isTaken($0) }
             state.reserved.insert(name)
             return name
         }

@@ -109,6 +109,7 @@ extension AttachmentTable {
             guard state.attachments[attachment.name] === attachment else { return false }
             state.attachments[attachment.name] = nil
             state.reserved.insert(attachment.name)
+            state.ending.insert(attachment.name)
             return true
         }
     }
@@ -116,6 +117,7 @@ extension AttachmentTable {
     private func putBack(_ attachment: Attachment) {
         state.withLock { state in
             state.reserved.remove(attachment.name)
+            state.ending.remove(attachment.name)
             state.attachments[attachment.name] = attachment
         }
     }
@@ -123,7 +125,10 @@ extension AttachmentTable {
     /// Before the locks go: who attaches the file in between finds it busy, and does not get another name for it.
     private func release(_ name: AttachmentName) {
         claims.release(name.text)
-        _ = state.withLock { $0.reserved.remove(name) }
+        state.withLock { state in
+            state.reserved.remove(name)
+            state.ending.remove(name)
+        }
     }
 
     private func dropDormant(_ target: Word) throws(AttachError) -> AttachmentName? {

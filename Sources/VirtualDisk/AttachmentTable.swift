@@ -18,6 +18,8 @@ public final class AttachmentTable: Sendable {
         var attachments: [AttachmentName: Attachment] = [:]
         /// Names of attaches and of ends that are under way.
         var reserved: Set<AttachmentName> = []
+        /// Of those, the names of ends.
+        var ending: Set<AttachmentName> = []
         /// Records of permanent attachments that are still to be attached again; their names are reserved.
         var pending: [PermanentRecord] = []
         var hasReadJournal = false

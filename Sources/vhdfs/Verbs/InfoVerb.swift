@@ -25,8 +25,8 @@ struct InfoVerb: ParsableCommand {
         do throws(AttachError) {
             try tellAttached(MountedFileSystem(at: place.mountPoint))
         } catch {
-            // Nothing is mounted, or it is not attached there: what is in the file can be told all the same.
-            guard error.error == .notFound, place.mountPoint == nil, isPath else { throw error }
+            // Nothing is mounted, it is not attached there, or that mount is just going: what is in the file can be told all the same.
+            guard place.mountPoint == nil, isPath else { throw error }
             let inspection = try ImageInspection(UserPath.absolute(target))
             Console.write(isJSON ? inspection.json : inspection.text)
         }
