@@ -111,8 +111,7 @@ final class ControlFile: OpenFile {
         interruption.observe { [state] in state.update { _ in } }
         defer { interruption.observe(nil) }
         let hasEntered = state.wait { state -> Bool? in
-            if interruption.isRaised { return false }
-            if state.isBusy { return nil }
+            if state.isBusy { return interruption.isRaised ? false : nil }
             state.isBusy = true
             return true
         }
