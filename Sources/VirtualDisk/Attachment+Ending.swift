@@ -64,7 +64,12 @@ extension Attachment {
         if phase.load(ordering: .relaxed) == Phase.ended.rawValue {
             guard activity.locks != .released else { return }
             activity.locks = .released
-            for lock in disk.locks { lock.release() }
+            // Closed too: who holds a dead disk open must not keep the host's file system from being unmounted.
+            for lock in disk.locks {
+                lock.release()
+                lock.file.closeEarly()
+            }
+            disk.leaf.descriptor.closeEarly()
         } else if activity.locks == .held {
             activity.locks = .shared
             // What can't be downgraded is given up; the reads that are left go on without it.

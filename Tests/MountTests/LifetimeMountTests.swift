@@ -57,6 +57,29 @@ struct LifetimeMountTests {
         }
     }
 
+    /// An answered detach has closed the image: what it is stored on can be unmounted at once.
+    @Test func afterADetachTheHostsFileSystemIsFree() throws {
+        try withMount { mount in
+            try mount.makeVHD("a.vhd")
+            try mount.check(
+                """
+                mkdir small
+                trap 'umount -l "$S/small" 2> /dev/null || true' EXIT
+                for how in '' '' '' '' '' force; do
+                    mount -t tmpfs tmpfs small
+                    cp a.vhd small
+                    echo "attach $S/small/a.vhd" > "$M/ctl"
+                    head -c 100000 /dev/urandom | dd of="$A/a/disk" conv=notrunc status=none
+                    cat "$A/a/info" > /dev/null
+                    test -z "$how" || exec 7< "$A/a/disk"
+                    echo "detach a $how" > "$M/ctl"
+                    umount small || fail "busy after detach $how"
+                done
+                """
+            )
+        }
+    }
+
     @Test func noStaleByteOfAnEarlierDisk() throws {
         try withMount { mount in
             try mount.makeVHD("a.vhd", fill: 1)

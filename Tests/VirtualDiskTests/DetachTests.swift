@@ -1,5 +1,6 @@
 import BlockDevice
 import ControlLanguage
+import Glibc
 import Platform
 import Synchronization
 import SystemPackage
@@ -93,6 +94,28 @@ struct DetachTests {
             try scene.detach("a")
             disk.didClose(writing: true)
         }
+    }
+
+    /// Else the host's file system could not be unmounted as long as someone keeps a dead disk open.
+    @Test func forceClosesTheImageAndItsParents() throws {
+        try withScratchFolder { scratch in
+            let scene = AttachScene(scratch)
+            let parent = try scene.makeVHD("parent.vhd")
+            try scratch.write(VHDBuilder.child(of: parent, .relative("parent.vhd")).build().content, to: "a.vhd")
+            let disk = try scene.attach("a.vhd")
+            try disk.didOpen(writing: true)
+            #expect(try openFiles(below: scratch).count >= 2)
+            try scene.detach("a", force: true)
+            #expect(try openFiles(below: scratch).isEmpty)
+            disk.didClose(writing: true)
+        }
+    }
+
+    private func openFiles(below scratch: ScratchFolder) throws -> [String] {
+        let folder = FilePath("/proc/self/fd")
+        return try Descriptor(opening: folder, flags: O_RDONLY).entries().compactMap {
+            try? folder.appending($0).linkTarget().string
+        }.filter { $0.hasPrefix(scratch.path + "/") }
     }
 
     @Test func openFilesReadOnAfterAnImplicitEnd() throws {
