@@ -46,10 +46,7 @@ struct CommandLineEndTests {
             #expect(!scene.isMounted)
             let content = try readFile(image)
             #expect(content[512..<519] == Array("written".utf8))
-            // syncfs(2) starts the writes of a FUSE file system, and does not always wait for them.
-            withKnownIssue("the session stops before the kernel's last writes have come", isIntermittent: true) {
-                #expect(content[4096..<4102] == Array("mapped".utf8))
-            }
+            #expect(content[4096..<4102] == Array("mapped".utf8))
             let late = unsafe pwrite(disk, "late", 4, 65536)
             #expect(late == -1 && errno == ENOTCONN)
             try run("flock", "-n", image, "true").checked()
