@@ -6,12 +6,18 @@ internal import Glibc
 /// ThreadSanitizer does not understand `Synchronization.Mutex` on Linux and reports false races, so its builds use a pthread mutex.
 @safe
 public final class Locked<State>: @unchecked Sendable {
-    private var state: State
+    /// A state without size would else share its address with what lies behind it, and seem to race with that.
+    private struct Cell {
+        var state: State
+        var end: UInt8 = 0
+    }
+
+    private var cell: Cell
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
     /// Wraps a first state.
     public init(_ state: sending State) {
-        self.state = state
+        cell = Cell(state: state)
         unsafe mutex = .allocate(capacity: 1)
         unsafe pthread_mutex_init(mutex, nil)
     }
@@ -27,7 +33,7 @@ public final class Locked<State>: @unchecked Sendable {
     {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
-        return try body(&state)
+        return try body(&cell.state)
     }
 }
 #else

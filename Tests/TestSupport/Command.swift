@@ -187,7 +187,7 @@ final class NamelessFile: Sendable {
 
     func bytes() -> [UInt8] {
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { return [] }
+        guard unsafe fstat(descriptor, &status) == 0, status.st_size > 0 else { return [] }
         return unsafe [UInt8](unsafeUninitializedCapacity: Int(status.st_size)) { buffer, count in
             unsafe count = max(0, pread(descriptor, buffer.baseAddress, buffer.count, 0))
         }
