@@ -18,7 +18,8 @@ build: packages-build ## Build the release binary, .build/release/vhdfs
 	$(SWIFT) build -c release --static-swift-stdlib --product vhdfs
 	$(SWIFT) build -c release --static-swift-stdlib --product sample-images
 
-install: build ## Install the release binary, by default as /usr/local/bin/vhdfs (DESTDIR=, PREFIX=)
+install: ## After `make build`: install the release binary, by default as /usr/local/bin/vhdfs (DESTDIR=, PREFIX=)
+	@test -x .build/release/vhdfs || { echo 'run "make build" first' >&2; exit 1; }
 	install -D -m 755 .build/release/vhdfs "$(DESTDIR)$(PREFIX)/bin/vhdfs"
 
 run: build ## Install what is missing, build, and show the main job on images that it makes itself
@@ -26,7 +27,7 @@ run: build ## Install what is missing, build, and show the main job on images th
 
 test: packages-test ## Install what the tests need and run them all
 	$(SWIFT) build --build-tests
-	@PATH="$$PWD/$$($(SWIFT) build --show-bin-path | sed "s|^$$PWD/||"):$$PATH" scripts/test-readme
+	@PATH="$$($(SWIFT) build --show-bin-path):$$PATH" scripts/test-readme
 	$(SWIFT) test
 
 check: lint ## Format, lint, warnings, leftovers

@@ -118,6 +118,11 @@ int platform_die_on_hangup(int socket) {
 }
 
 int platform_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count) {
+    // -1 would mean "as it is".
+    if (user == UINT32_MAX || group == UINT32_MAX) {
+        errno = EINVAL;
+        return -1;
+    }
     // Groups first: a user who is not root may not change them any more.
     if (setgroups(count, groups) != 0 || setresgid(group, group, group) != 0) return -1;
     if (setresuid(user, user, user) != 0) return -1;

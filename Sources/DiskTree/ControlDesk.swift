@@ -1,5 +1,6 @@
 internal import ControlLanguage
 internal import FileSystem
+internal import Glibc
 internal import Logging
 internal import Platform
 internal import SystemPackage
@@ -37,10 +38,17 @@ final class ControlDesk: Sendable {
         let credentials =
             known.flatMap { $0.user == caller.user && $0.group == caller.group ? $0 : nil }
             ?? Credentials(user: caller.user, group: caller.group)
-        return Requester(
-            credentials: credentials,
-            workingDirectory: CallerContext.workingDirectory(ofThread: caller.thread)
-        )
+        // A user's daemon may not look at root's processes; but root needs no lent eyes.
+        let sharesOurView = CallerContext.sharesOurView(thread: caller.thread) ?? (caller.user == 0 && geteuid() != 0)
+        return Requester(credentials: credentials, seesOtherFiles: !sharesOurView)
+    }
+
+    /// Adds the caller's working directory if the request needs it: it may be on a file server that hangs.
+    private func locating(_ requester: Requester, _ request: Request, _ caller: Caller) -> Requester {
+        guard request.hasRelativePath else { return requester }
+        var located = requester
+        located.workingDirectory = CallerContext.workingDirectory(ofThread: caller.thread)
+        return located
     }
 
     // MARK: Carrying out
@@ -51,12 +59,14 @@ final class ControlDesk: Sendable {
     func run(
         _ line: [UInt8],
         for requester: Requester,
+        _ caller: Caller,
         lifetime: Lifetime,
         interruption: Interruption
     ) throws(AttachError) -> [[UInt8]]? {
         do {
             guard let request = try Request.parse(line) else { return nil }
-            return try run(request, for: requester, lifetime: lifetime, interruption: interruption)
+            let located = locating(requester, request, caller)
+            return try run(request, for: located, lifetime: lifetime, interruption: interruption)
         } catch let error as RequestError {
             throw note(AttachError(.invalidParameter, error.text), requester)
         } catch let error as AttachError {
@@ -134,5 +144,17 @@ extension Attachment {
         let path = Word(imagePath.bytes)
         let words = [Word(name.text), path].compactMap(\.self) + shownWords
         return ShellWords.join(words)
+    }
+}
+
+extension Request {
+    /// Whether a path in it may start at the caller's working directory.
+    fileprivate var hasRelativePath: Bool {
+        func isRelative(_ word: Word) -> Bool { word.bytes.first != UInt8(ascii: "/") }
+        return switch self {
+        case .attach(let path, let words): isRelative(path) || words.parents.contains(where: isRelative)
+        case .detach(let target, _), .info(let target): isRelative(target)
+        case .list, .help: false
+        }
     }
 }

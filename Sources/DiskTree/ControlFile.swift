@@ -14,7 +14,7 @@ final class ControlFile: OpenFile {
         /// A write of this handle is being carried out; another waits, so that requests keep their order.
         var isBusy = false
         /// The one who wrote last: an unterminated line runs in that name.
-        var lastRequester: Requester?
+        var lastRequester: (requester: Requester, caller: Caller)?
     }
 
     /// The newest answers that are kept for a reader, in bytes.
@@ -22,12 +22,12 @@ final class ControlFile: OpenFile {
 
     private let desk: ControlDesk
     private let mode: OpenMode
-    private let opener: UInt32
+    private let opener: Caller
     private let handle: UInt64
     private let state = Monitor(State())
     let isSlow = true
 
-    init(_ desk: ControlDesk, mode: OpenMode, opener: UInt32) {
+    init(_ desk: ControlDesk, mode: OpenMode, opener: Caller) {
         self.desk = desk
         self.mode = mode
         self.opener = opener
@@ -71,18 +71,18 @@ final class ControlFile: OpenFile {
         interruption: Interruption
     ) throws(Errno) -> Int {
         // Whoever has opened it could otherwise have a set-uid program write requests into it, with that program's rights.
-        guard caller.user == opener else { throw .notPermitted }
+        guard caller.user == opener.user, caller.group == opener.group else { throw .notPermitted }
         let requester = desk.requester(caller)
         let input = bytes.copied
         try enter(interruption)
         defer { state.update { $0.isBusy = false } }
 
         let lines = state.update { state in
-            state.lastRequester = requester
+            state.lastRequester = (requester, caller)
             return state.lines.append(input)
         }
         do {
-            for line in lines { try run(line, for: requester, interruption) }
+            for line in lines { try run(line, for: requester, caller, interruption) }
         } catch {
             state.update { $0.lines.discardRemainder() }
             answer([error.response.line])
@@ -94,11 +94,12 @@ final class ControlFile: OpenFile {
     private func run(
         _ line: LineAssembler.Line,
         for requester: Requester,
+        _ caller: Caller,
         _ interruption: Interruption
     ) throws(AttachError) {
         switch line {
         case .complete(let bytes):
-            if let lines = try desk.run(bytes, for: requester, lifetime: lifetime, interruption: interruption) {
+            if let lines = try desk.run(bytes, for: requester, caller, lifetime: lifetime, interruption: interruption) {
                 answer(lines)
             }
         case .overlong:
@@ -125,9 +126,9 @@ final class ControlFile: OpenFile {
 
     /// A line without a newline runs at the last close: earlier, other holders of the file might still be adding to it.
     private func runRemainder() {
-        let (line, requester) = state.update { ($0.lines.takeRemainder(), $0.lastRequester) }
-        guard let line, let requester else { return }
-        _ = try? run(.complete(line), for: requester, Interruption())
+        let (line, last) = state.update { ($0.lines.takeRemainder(), $0.lastRequester) }
+        guard let line, let last else { return }
+        _ = try? run(.complete(line), for: last.requester, last.caller, Interruption())
     }
 
     func synchronize() {}

@@ -176,7 +176,7 @@ public final class DiskTree: FileTree {
             guard mode.writes else {
                 return OpenedFile(TextFile(control.snapshot(for: caller.user)), caching: .direct)
             }
-            return OpenedFile(ControlFile(control, mode: mode, opener: caller.user), caching: .stream)
+            return OpenedFile(ControlFile(control, mode: mode, opener: caller), caching: .stream)
         case .disk(let number, let item):
             let attachment = try attachment(number)
             switch item {

@@ -15,6 +15,8 @@ final class Activity: Sendable {
         var slow: [ObjectIdentifier: Interruption] = [:]
         var hasStarted = false
         var isStopping = false
+        /// A worker has seen that the session is over.
+        var isLeaving = false
         var hasEnded = false
     }
 
@@ -94,6 +96,14 @@ final class Activity: Sendable {
         state.update { state in
             defer { state.isStopping = true }
             return !state.isStopping
+        }
+    }
+
+    /// True for the first worker that sees that the session is over.
+    func beginLeaving() -> Bool {
+        state.update { state in
+            defer { state.isLeaving = true }
+            return !state.isLeaving
         }
     }
 

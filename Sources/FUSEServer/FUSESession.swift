@@ -95,6 +95,11 @@ public final class FUSESession: Sendable {
         if !haveLeft, !server.activity.dismiss(limit: Self.grace) { server.activity.markEnded() }
     }
 
+    /// Takes the mount point back at once, also with files open, if it is still ours.
+    public func detach() {
+        mounted.withLock { $0 }?.detach()
+    }
+
     /// How long `stop` waits for what should take no time.
     private static let grace = Duration.seconds(2)
 

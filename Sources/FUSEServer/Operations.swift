@@ -55,8 +55,9 @@ private func initialize(_ context: UnsafeMutableRawPointer?, _ connection: Unsaf
     let server = unsafe Unmanaged<Server>.fromOpaque(context).takeUnretainedValue()
     unsafe connection.pointee.max_read = UInt32(server.readLimit)
     unsafe connection.pointee.max_write = UInt32(MountOptions.maximumRead)
-    // Read-ahead of many readers at once is not to queue up in the kernel while workers idle.
-    unsafe connection.pointee.max_background = UInt32(WorkerPool.limit)
+    // Read-ahead of many readers at once is not to queue up in the kernel while workers idle; and background requests to an image that
+    // hangs are never to take all of them, because `ctl` needs one.
+    unsafe connection.pointee.max_background = UInt32(WorkerPool.limit / 2)
 
     // Several reads of one caller at a time, and lookups in one directory.
     let wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS

@@ -49,6 +49,7 @@ final class WorkerPool: Sendable {
             server.activity.enterWorker()
             work(onInitialized)
             server.activity.leaveWorker()
+            if connection.hasExited { limitTheEnd() }
             discount()
         }
         if !hasStarted {
@@ -57,6 +58,16 @@ final class WorkerPool: Sendable {
         }
         return hasStarted
     }
+
+    /// The session is over: a call of the tree that hangs is left behind after a while.
+    private func limitTheEnd() {
+        guard server.activity.beginLeaving() else { return }
+        startThread("fuse-end") { [server] in
+            if !server.activity.waitForEnd(limit: Self.endLimit) { server.activity.markEnded() }
+        }
+    }
+
+    private static let endLimit = Duration.seconds(15)
 
     private func discount() {
         if server.activity.removeWorker() { server.end() }

@@ -156,10 +156,36 @@ extension AttachmentTable {
     }
 
     /// The file system is going: everything is flushed and closed, ends that are under way too; records of permanent attachments stay.
-    public func endAll() {
+    ///
+    /// Side by side, so that an image that hangs keeps no other from being complete; after half a minute it is left as it is.
+    ///
+    /// - Returns: what could not be made durable.
+    @discardableResult
+    public func endAll() -> [AttachError] {
         state.withLock { $0.isClosed = true }
-        for attachment in attachments { endImplicitly(attachment) }
-        let _: Bool? = endsRunning.wait { $0 == 0 ? true : nil }
+        let failures = Locked<[AttachError]>([])
+        for attachment in attachments {
+            endsRunning.update { $0 += 1 }
+            let end: @Sendable () -> Void = { [self] in
+                if let failure = endImplicitly(attachment) { failures.withLock { $0.append(failure) } }
+                endsRunning.update { $0 -= 1 }
+            }
+            if !startThread("end", end) { end() }
+        }
+        let isDone: Bool? = endsRunning.wait(timeout: Self.endPatience) { $0 == 0 ? true : nil }
+        let late = isDone == nil ? attachments.map { Self.hanging($0) } : []
+        for failure in late { log.error("\(failure)") }
+        return failures.withLock { $0 } + late
+    }
+
+    private static let endPatience = Duration.seconds(30)
+
+    private static func hanging(_ attachment: Attachment) -> AttachError {
+        AttachError(
+            .vhdMetadataWriteFailure,
+            "its file does not answer, so its last writes may be lost",
+            path: attachment.imagePath.string
+        )
     }
 
     private func countingEnd<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
@@ -168,21 +194,31 @@ extension AttachmentTable {
         return try body()
     }
 
-    private func endImplicitly(_ attachment: Attachment) {
-        countingEnd {
-            guard case .begun = attachment.beginEnd(unlessOpen: false), take(attachment) else { return }
+    @discardableResult
+    private func endImplicitly(_ attachment: Attachment) -> AttachError? {
+        countingEnd { () -> AttachError? in
+            guard case .begun = attachment.beginEnd(unlessOpen: false) else { return nil }
+            // Its name goes at once.
+            guard take(attachment) else { return nil }
+            var failure: AttachError?
             if !attachment.waitForWrites() {
                 log.error("\(attachment.name): writes to it have been running for 10 seconds; it ends without them")
             }
-            do {
+            do throws(DiskError) {
                 try attachment.complete()
             } catch {
                 log.error("\(attachment.name): its last writes could not be made durable: \(error)")
+                failure = AttachError(
+                    .vhdMetadataWriteFailure,
+                    "its last writes could not be made durable: \(error.text)",
+                    path: attachment.imagePath.string
+                )
             }
             release(attachment.name)
             attachment.end(.lingering)
             tellEnd(of: attachment, isForced: false)
             log.info("\(attachment.name) has ended")
+            return failure
         }
     }
 }

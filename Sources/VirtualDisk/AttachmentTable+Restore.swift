@@ -10,7 +10,10 @@ extension AttachmentTable {
     /// Takes the names of all permanent attachments that are recorded here: before the first request can come.
     public func reservePermanent() {
         guard case .success(let journal) = configuration.journal, !state.withLock({ $0.hasReadJournal }) else { return }
-        let (records, problems) = journal.records()
+        let (records, problems, unreadable) = journal.records()
+        if let unreadable {
+            log.error("the records of permanent attachments can't be read, none is attached: \(unreadable)")
+        }
         state.withLock { state in
             state.hasReadJournal = true
             for record in records where AttachmentName(record.name) != nil { state.pending.append(record) }

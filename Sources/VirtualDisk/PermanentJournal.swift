@@ -92,10 +92,19 @@ public final class PermanentJournal: Sendable {
     }
 
     /// Everything that is recorded, by name, and what can't be read of it.
-    func records() -> (records: [PermanentRecord], problems: [DormantAttachment]) {
+    ///
+    /// - Returns: `unreadable`, the reason when the folder itself can't be read.
+    func records() -> (records: [PermanentRecord], problems: [DormantAttachment], unreadable: String?) {
         var records: [PermanentRecord] = []
         var problems: [DormantAttachment] = []
-        let names = (try? openFolders(makingThem: false).entries()) ?? []
+        let names: [String]
+        do {
+            names = try openFolders(makingThem: false).entries()
+        } catch PrivateDirectoryError.failed(.noSuchFileOrDirectory) {
+            return ([], [], nil)
+        } catch {
+            return ([], [], "\(error)")
+        }
         // What begins with a dot is a write that a crash has cut short.
         for file in names.sorted() where file.hasSuffix(Self.suffix) && !file.hasPrefix(".") {
             guard let name = AttachmentName(String(file.dropLast(Self.suffix.count))) else { continue }
@@ -105,7 +114,7 @@ public final class PermanentJournal: Sendable {
                 problems.append(DormantAttachment(name: name, user: nil, error: error))
             }
         }
-        return (records, problems)
+        return (records, problems, nil)
     }
 
     private func record(_ name: AttachmentName) throws(AttachError) -> PermanentRecord {

@@ -7,15 +7,25 @@ public struct Requester: Sendable {
     public var credentials: Credentials
     /// The caller's working directory, for relative paths; nil when it can't be known.
     public var workingDirectory: FilePath?
+    /// Paths mean something else to the caller than to us, or may: another mount namespace, another root.
+    public var seesOtherFiles: Bool
 
     /// Makes a requester.
-    public init(credentials: Credentials, workingDirectory: FilePath? = nil) {
+    public init(credentials: Credentials, workingDirectory: FilePath? = nil, seesOtherFiles: Bool = false) {
         self.credentials = credentials
         self.workingDirectory = workingDirectory
+        self.seesOtherFiles = seesOtherFiles
     }
 
     /// The absolute form of a path of a request. `..` stays: behind a symbolic link only the host knows where it leads.
     public func absolute(_ path: FilePath) throws(AttachError) -> FilePath {
+        guard !seesOtherFiles else {
+            throw AttachError(
+                .pathNotFound,
+                "paths mean other files to you than to vhdfs: you are in another mount namespace or root directory",
+                path: path.string
+            )
+        }
         if path.isAbsolute { return path }
         guard let workingDirectory else {
             throw AttachError(

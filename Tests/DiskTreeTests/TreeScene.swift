@@ -162,9 +162,9 @@ final class TestFile: Sendable {
 }
 
 extension Caller {
-    static let root = Caller(user: 0, group: 0, thread: 0)
+    static let root = Caller(user: 0, group: 0, thread: getpid())
     static func user(_ id: UInt32, group: UInt32? = nil) -> Caller {
-        Caller(user: id, group: group ?? id, thread: 0)
+        Caller(user: id, group: group ?? id, thread: getpid())
     }
 }
 

@@ -88,6 +88,11 @@ struct CommandLineEndTests {
 
             outer.send(signal: SIGTERM)
             #expect(commandLineEventually { outer.errorOutputSoFar.contains("unmounting") })
+            // A pair of signals is one wish, and a hang-up none.
+            outer.send(signal: SIGTERM)
+            outer.send(signal: SIGHUP)
+            usleep(1_500_000)
+            #expect(!outer.errorOutputSoFar.contains("giving up"))
             outer.send(signal: SIGTERM)
             #expect(commandLineEventually { outer.errorOutputSoFar.contains("giving up") })
             let mounts = { CommandLineScene.lines(of: "/proc/mounts").filter { $0.contains(scene.path("n")) } }

@@ -20,6 +20,8 @@ struct Background {
             }
             try? waiting.close()
             setsid()
+            // fusermount3 may live as long as we do (auto_unmount): it must not hold the shell's pipes.
+            try silence(.standardInput, .standardOutput)
             return Background(ready: ready)
         } catch {
             throw AttachError(error, "going into the background", path: "vhdfs")
@@ -34,6 +36,16 @@ struct Background {
         return Program.Status.failure
     }
 
+    private static func silence(_ streams: FileDescriptor...) throws(Errno) {
+        do {
+            let null = try FileDescriptor.open(FilePath("/dev/null"), .readWrite)
+            for stream in streams { _ = try null.duplicate(as: stream) }
+            if null.rawValue > FileDescriptor.standardError.rawValue { try null.close() }
+        } catch {
+            throw error as? Errno ?? .ioError
+        }
+    }
+
     /// Lets go of the terminal and tells the parent that all is well.
     ///
     /// - Throws: when the parent waits no longer; somebody has interrupted it.
@@ -41,11 +53,7 @@ struct Background {
         do {
             _ = try ready.writeAll([1])
             try ready.close()
-            let null = try FileDescriptor.open(FilePath("/dev/null"), .readWrite)
-            for stream in [FileDescriptor.standardInput, .standardOutput, .standardError] {
-                _ = try null.duplicate(as: stream)
-            }
-            if null.rawValue > FileDescriptor.standardError.rawValue { try null.close() }
+            try Self.silence(.standardError)
         } catch {
             throw AttachError(.operationAborted, "interrupted")
         }

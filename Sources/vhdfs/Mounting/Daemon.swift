@@ -51,7 +51,7 @@ struct Daemon {
         table.reservePermanent()
         let cancellation = try Self.cancellation()
         let session = try Self.mount(DiskTree(table, log: log), plan, at: mountPoint)
-        let ending = Ending(session, at: mountPoint, cancellation: cancellation, log: log)
+        let ending = Ending(session, cancellation: cancellation, log: log)
         do throws(AttachError) {
             guard ending.watch() else { throw AttachError(FUSEError.noThread) }
             table.restorePermanent(cancellation: cancellation)
@@ -72,9 +72,10 @@ struct Daemon {
         }
         log.info("mounted at \(mountPoint)")
         ending.wait()
-        table.endAll()
+        let failures = table.endAll()
         ending.conclude()
         log.info("unmounted from \(mountPoint)")
+        if let failure = failures.first { throw failure }
     }
 
     // MARK: The parts

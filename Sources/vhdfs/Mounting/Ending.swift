@@ -4,7 +4,7 @@ internal import Logging
 internal import Platform
 internal import SystemPackage
 
-/// Ends the daemon when a signal asks for it: at the first in good order, at the second at once.
+/// Ends the daemon when a signal asks for it: at the first in good order, at a second one, a second later or more, at once.
 final class Ending: Sendable {
     private enum Phase {
         case serving
@@ -17,15 +17,13 @@ final class Ending: Sendable {
     static let signals = SignalSet(SIGTERM, SIGINT, SIGHUP)
 
     private let session: FUSESession
-    private let mountPoint: FilePath
     private let cancellation: Cancellation
     private let log: Logger
     private let phase = Monitor(Phase.serving)
 
     /// - Parameter cancellation: raised at the first signal.
-    init(_ session: FUSESession, at mountPoint: FilePath, cancellation: Cancellation, log: Logger) {
+    init(_ session: FUSESession, cancellation: Cancellation, log: Logger) {
         self.session = session
-        self.mountPoint = mountPoint
         self.cancellation = cancellation
         self.log = log
     }
@@ -34,20 +32,36 @@ final class Ending: Sendable {
     func watch() -> Bool {
         startThread("signals") { [self] in
             let first = Self.signals.wait()
-            log.notice("signal \(first): unmounting")
+            let deadline = ContinuousClock.now + Self.breath
             phase.update { $0 = .stopping }
             cancellation.cancel()
-            startThread("stop") { [self] in
+            let stop: @Sendable () -> Void = { [self] in
                 session.stop()
                 phase.update { if $0 == .stopping { $0 = .stopped } }
             }
-            let second = Self.signals.wait()
-            phase.update { $0 = .givenUp }
-            log.error("signal \(second): giving up what is not written yet")
-            // No dead mount is left behind, where that can be helped.
-            try? unmount(mountPoint, lazily: true)
-            _exit(Program.Status.failure)
+            if !startThread("stop", stop) { stop() }
+            // Only now: whoever reads the log may be asleep.
+            log.notice("signal \(first): unmounting")
+            giveUp(at: Self.secondSignal(after: deadline))
         }
+    }
+
+    /// Signals come in pairs: a session manager sends SIGTERM and SIGHUP at once. What comes so soon is no second wish.
+    private static let breath = Duration.seconds(1)
+
+    private static func secondSignal(after deadline: ContinuousClock.Instant) -> Int32 {
+        while true {
+            let signal = signals.wait()
+            if signal != SIGHUP, ContinuousClock.now > deadline { return signal }
+        }
+    }
+
+    private func giveUp(at signal: Int32) -> Never {
+        phase.update { $0 = .givenUp }
+        // No dead mount is left behind, where that can be helped; it may be another's by now.
+        session.detach()
+        log.error("signal \(signal): giving up what is not written yet")
+        _exit(Program.Status.failure)
     }
 
     /// Returns when the file system is unmounted, by a signal or by somebody else.
