@@ -10,7 +10,7 @@ final class DiskFile: OpenFile {
     private let attachment: Attachment
     private let mode: OpenMode
     private let log: Logger
-    private weak let tree: DiskTree?
+    private let tree: DiskTree
     /// It can write, and has since a copy of it was last closed.
     private let isActive: Atomic<Bool>
     let isSlow = false
@@ -128,7 +128,7 @@ final class DiskFile: OpenFile {
         // Stores through a mapping may have come after the last flush.
         try? flush()
         attachment.didClose(writing: mode.writes)
-        tree?.dropIfUnused(attachment)
+        tree.dropIfUnused(attachment)
     }
 
     private func failure(_ error: DiskError) -> Errno {
