@@ -44,7 +44,8 @@ test-thread: packages-test ## Run the tests under ThreadSanitizer
 	$(SWIFT) test --scratch-path .build-thread --sanitize=thread -Xswiftc -DVHDFS_TSAN
 
 test-address: packages-test ## Run the tests under AddressSanitizer
-	$(SWIFT) test --scratch-path .build-address --sanitize=address
+	@# The leak checker does not see references that Swift packs into an object's header, and XCTest itself leaks.
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-address --sanitize=address
 
 clean: ## Remove what was built
 	rm -rf .build .build-thread .build-address
