@@ -143,7 +143,7 @@ struct ChainOpening {
         )
     }
 
-    /// Opens a file that may turn out to be a parent. `isKnown` is asked before a lock is taken.
+    /// Opens a file that may turn out to be a parent. `accept` is asked before a lock is taken, and again under it.
     func openParent(
         _ path: FilePath,
         _ warnings: inout [String],
@@ -154,7 +154,11 @@ struct ChainOpening {
         guard try accept(image, layer) else { return nil }
         try claims.claim(image.status.identity, as: .parent, for: holder, path: image.path.string)
         try files.checkHostFlags(image)
-        return (image, layer, try lock(image, exclusive: false, &warnings))
+        let lock = try lock(image, exclusive: false, &warnings)
+        // What was read before the lock may be old: its tables are read again, and it must still be the same disk.
+        let locked = try translating { () throws(DiskError) in try VHDImage.open(image.file) }
+        guard try accept(image, locked) else { return nil }
+        return (image, locked, lock)
     }
 
     private func translating<R>(_ body: () throws(DiskError) -> R) throws(AttachError) -> R {
