@@ -116,7 +116,8 @@ extension AttachmentFacts {
         lines.append(("log_replayed_entries", "\(logReplayedEntries)"))
         lines += (warnings.isEmpty ? ["none"] : warnings).map { ("warnings", $0) }
         return lines.flatMap { key, value in
-            "\(key): \(value.map { $0.isNewline ? " " : String($0) }.joined())\n".utf8
+            // Paths come from images too: none of them ends a line or steers a terminal.
+            Array("\(key): ".utf8) + escapingControls(Array(value.utf8)) + [UInt8(ascii: "\n")]
         }
     }
 }
