@@ -46,11 +46,15 @@ let package = Package(
         room("ByteIO"),
         room("BlockDevice", needs: ["ByteIO", "Platform", system]),
         room("VHDFormat", needs: ["BlockDevice", "ByteIO", "Platform"]),
+        room("VHDXFormat", needs: ["BlockDevice", "ByteIO", "Platform"]),
         room("ISOFormat", needs: ["BlockDevice", "ByteIO"]),
         room("ControlLanguage"),
         room(
             "VirtualDisk",
-            needs: ["BlockDevice", "ByteIO", "ControlLanguage", "ISOFormat", "Platform", "VHDFormat", system, log]
+            needs: [
+                "BlockDevice", "ByteIO", "ControlLanguage", "ISOFormat", "Platform", "VHDFormat", "VHDXFormat", system,
+                log,
+            ]
         ),
         room("FileSystem", needs: [system]),
         room(
@@ -85,6 +89,7 @@ let package = Package(
         tests(of: "ByteIO"),
         tests(of: "BlockDevice"),
         tests(of: "VHDFormat", needs: ["BlockDevice", "ByteIO"]),
+        tests(of: "VHDXFormat", needs: ["BlockDevice", "ByteIO"]),
         tests(of: "ISOFormat", needs: ["BlockDevice"]),
         tests(of: "ControlLanguage"),
         tests(of: "VirtualDisk", needs: ["BlockDevice", "ControlLanguage", "Platform"]),

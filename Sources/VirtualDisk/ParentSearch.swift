@@ -1,3 +1,4 @@
+internal import BlockDevice
 internal import SystemPackage
 internal import VHDFormat
 
@@ -23,11 +24,11 @@ struct ParentSearch {
                 found.append(Candidate(path: path, origin: origin))
             }
         }
-        for candidate in reference.candidates {
+        for candidate in reference.paths {
             switch candidate {
-            case .relativePath(let text):
+            case .relative(let text):
                 add(WindowsPath(text).map { [$0.relative(to: folder)] } ?? [], "relative-path")
-            case .absolutePath(let text):
+            case .absolute(let text):
                 add(WindowsPath(text)?.places(above: folder) ?? [], "absolute-path")
             case .url(let text):
                 add(WindowsPath(Self.path(ofURL: text))?.places(above: folder) ?? [], "url")

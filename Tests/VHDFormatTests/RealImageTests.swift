@@ -79,12 +79,12 @@ struct RealImageTests {
         let base = try OpenDisk(files("fat-parent.vhd"), writable: false).leaf
         #expect(parent.uniqueID == base.facts.footer.uniqueID)
         #expect(parent.timestamp == 0)
-        guard case .relativePath(let path) = parent.candidates.first else {
-            Issue.record("the first candidate is \(parent.candidates)")
+        guard case .relative(let path) = parent.paths.first else {
+            Issue.record("the first candidate is \(parent.paths)")
             return
         }
         #expect(path.hasPrefix(".\\") && path.hasSuffix(".vhd"))
-        #expect(parent.candidates.count >= 3)
+        #expect(parent.paths.count >= 3)
     }
 
     @Test func worksOnAFileOfTheHost() throws {
