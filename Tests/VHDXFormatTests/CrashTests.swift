@@ -181,8 +181,8 @@ struct CrashSession {
     }
 
     private func checkOldOrNew(_ page: Range<UInt64>, _ bytes: [UInt8], _ allowed: [SparseBytes]) throws {
-        let versions = Set(allowed.map { $0[page] })
-        if versions.contains(bytes) { return }
+        if allowed.contains(where: { equalBytes($0[page], bytes) }) { return }
+        let versions = allowed.map { $0[page] }
         for index in bytes.indices where !versions.contains(where: { $0[index] == bytes[index] }) {
             throw TestSupportError(
                 "byte \(page.lowerBound + UInt64(index)) is \(bytes[index]), neither old nor new: \(Set(versions.map { $0[index] }))"
