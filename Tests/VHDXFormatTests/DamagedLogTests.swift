@@ -19,7 +19,6 @@ struct DamagedLogTests {
         ("offset 0", 72, littleEndian(UInt64(0))), ("offset not at a MiB", 72, littleEndian(UInt64(1 << 20) + 4096)),
         ("offset behind the end", 72, littleEndian(UInt64(1) << 40)),
         ("offset near the last", 72, littleEndian(UInt64.max << 20)),
-        ("on the metadata", 72, littleEndian(UInt64(2) << 20)), ("on the table", 72, littleEndian(UInt64(3) << 20)),
     ].flatMap { (name: String, offset: UInt64, bytes: [UInt8]) in
         [
             DamagedImage("empty log, \(name)", .opens, writable: .refused(.fileCorrupt)) {
@@ -31,6 +30,15 @@ struct DamagedLogTests {
                 $0.edit(.header1, .header2, at: offset, bytes)
             },
         ]
+    }
+
+    /// The log overlaps no region (§3.4), whether it is in use or not.
+    @Test(arguments: [2, 3] as [UInt64], [false, true])
+    func aLogOnARegionIsDamage(_ mib: UInt64, _ isUsed: Bool) throws {
+        var scene = LogScene([LogScene.entry(1, 1, 1)])
+        if !isUsed { scene.builder.logGUID = [UInt8](repeating: 0, count: 16) }
+        scene.builder.edit(.header1, .header2, at: 72, mib << 20)
+        #expect(scene.failure(writable: true)?.kind == .fileCorrupt)
     }
 
     /// An entry that breaks a rule is none; without another one the log can't be replayed.

@@ -19,8 +19,10 @@ struct LogScene {
 
     /// Where page `page` of block 0 is in the file.
     static func place(_ page: UInt64) -> UInt64 {
-        VHDXBuilder.base().offset(ofBlock: 0) + page * 4096
+        block0 + page * 4096
     }
+
+    private static let block0 = VHDXBuilder.base().offset(ofBlock: 0)
 
     /// A page of one byte, with others where the descriptor keeps them: in front and at the end.
     static func page(_ byte: UInt8) -> [UInt8] {
