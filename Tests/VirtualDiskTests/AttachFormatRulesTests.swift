@@ -200,6 +200,7 @@ struct AttachFormatRulesTests {
         (.chainCycle, 0xC03A_0018, 40, 5),
         (.errorInParent, 0xC03A_0019, 121, 5),
         (.readOnly, 19, 30, 30),
+        (.hasChildren, 19, 30, 1),
         (.noSpace, 112, 28, 28),
         (.outOfRange, 87, 22, 28),
         (.io, 0xC03A_0010, 5, 5),
