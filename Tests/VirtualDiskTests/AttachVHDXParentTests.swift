@@ -278,11 +278,11 @@ struct AttachVHDXParentTests {
     // MARK: What a chain shows
 
     /// Three layers with blocks of different sizes, sectors of each here and there, the leaf larger than what it stands on.
-    @Test(arguments: [UInt32(512), 4096])
-    func mixedBlockSizes(_ sector: UInt32) throws {
+    @Test(arguments: [UInt32(512), 4096], 1...4 as ClosedRange<UInt64>)
+    func mixedBlockSizes(_ sector: UInt32, _ seed: UInt64) throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)
-            var random = SeededGenerator(seed: UInt64(sector))
+            var random = SeededGenerator(seed: seed)
             var below: VHDXBuilder?
             var shown: SparseBytes?
             for (index, (blockSize, size)) in [(1, 9), (4, 9), (2, 11)].enumerated() {
