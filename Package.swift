@@ -65,7 +65,8 @@ let package = Package(
         .executableTarget(
             name: "vhdfs",
             dependencies: [
-                "CPlatform", "ControlLanguage", "DiskTree", "FUSEServer", "FileSystem", "Platform", "VirtualDisk",
+                "BlockDevice", "CPlatform", "ControlLanguage", "DiskTree", "FUSEServer", "FileSystem", "Platform",
+                "VirtualDisk",
                 arguments, log, system,
             ],
             swiftSettings: settings

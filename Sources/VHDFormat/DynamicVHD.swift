@@ -65,7 +65,7 @@ final class DynamicVHD: VHDLayer {
         )
     }
 
-    private static func check(
+    static func check(
         _ footer: Footer,
         _ header: DynamicHeader,
         _ layout: BlockLayout,
