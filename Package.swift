@@ -86,6 +86,18 @@ let package = Package(
             path: "Examples/SampleImages",
             swiftSettings: settings
         ),
+        // What the fuzzers do with an input, and the inputs that they begin with; the fuzzers themselves are below.
+        .target(
+            name: "FuzzSupport",
+            dependencies: ["BlockDevice", "ByteIO", "TestSupport", "VHDFormat", "VHDXFormat"],
+            path: "Fuzz/Support",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: ["FuzzSupport", "TestSupport"],
+            swiftSettings: settings
+        ),
         tests(of: "Platform"),
         tests(of: "ByteIO"),
         tests(of: "BlockDevice"),
@@ -104,3 +116,27 @@ let package = Package(
         ),
     ]
 )
+
+// `make fuzz`: these link only with libFuzzer, for which everything is compiled anew.
+if Context.environment["VHDFS_FUZZ"] != nil {
+    func fuzzer(_ name: String, _ folder: String, needs: [Target.Dependency]) -> Target {
+        .executableTarget(
+            name: name,
+            dependencies: needs,
+            path: "Fuzz/\(folder)",
+            swiftSettings: settings,
+            // Gold, which would be taken, fails here.
+            linkerSettings: [.unsafeFlags(["-use-ld=lld"])]
+        )
+    }
+    package.targets += [
+        .target(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .target(
+            name: "FuzzDriver",
+            dependencies: ["CFuzzer", "FuzzSupport"],
+            path: "Fuzz/Driver",
+            swiftSettings: settings
+        ),
+        fuzzer("fuzz-vhd", "VHD", needs: ["FuzzDriver", "FuzzSupport"]),
+    ]
+}
