@@ -1,3 +1,5 @@
+internal import ByteIO
+
 /// 512 bytes of an image's tables, as they stand in the file.
 public struct MetadataSector: Sendable {
     /// Size in bytes.
@@ -10,6 +12,21 @@ public struct MetadataSector: Sendable {
     /// A sector of one repeated byte.
     public init(repeating byte: UInt8 = 0) {
         words = InlineArray(repeating: UInt64(byte) &* 0x0101_0101_0101_0101)
+    }
+
+    /// Takes 512 bytes; missing ones are zero.
+    public init(_ bytes: ArraySlice<UInt8>) {
+        self.init()
+        withMutableBytes { span in
+            Array(bytes.prefix(Self.byteCount)).withBytes { span.copy($0, to: 0) }
+        }
+    }
+
+    /// Puts the bytes into an array that has room for them from `offset` on.
+    public func store(into array: inout [UInt8], at offset: Int) {
+        withBytes { source in
+            array.withMutableBytes { $0.copy(source, to: offset) }
+        }
     }
 
     /// Lends the bytes for writing.
@@ -42,6 +59,13 @@ public struct MetadataSector: Sendable {
                 : word & 0xFFFF_FFFF_0000_0000 | UInt64(newValue)
             words[slot] = changed.bigEndian
         }
+    }
+
+    /// The little-endian 64-bit integers of the sector. The index wraps at 64.
+    @inlinable
+    public subscript(littleEndian64 index: Int) -> UInt64 {
+        get { UInt64(littleEndian: words[index & 63]) }
+        set { words[index & 63] = newValue.littleEndian }
     }
 
     /// How far the bits from `index` on are alike, the most significant bit of each byte first.

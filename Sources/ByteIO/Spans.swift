@@ -78,3 +78,14 @@ extension RawSpan {
         }
     }
 }
+
+extension RawSpan {
+    /// Calls `body` with the index and value of each whole little-endian 64-bit integer that is not zero, in order.
+    @inlinable
+    public func forEachNonzeroLittleEndian64<E: Error>(_ body: (Int, UInt64) throws(E) -> Void) throws(E) {
+        for i in 0..<byteCount / 8 {
+            let value = UInt64(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: i * 8, as: UInt64.self))
+            if value != 0 { try body(i, value) }
+        }
+    }
+}
