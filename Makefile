@@ -2,7 +2,7 @@
 
 SWIFT ?= swift
 PREFIX ?= /usr/local
-FUZZ_TARGETS ?= vhd
+FUZZ_TARGETS ?= vhd vhdx
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run build install test check format lint test-thread test-address fuzz packages-build packages-test clean

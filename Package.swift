@@ -11,9 +11,13 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+// `make fuzz` (scripts/fuzz) compiles everything anew: the rooms tell libFuzzer which ways they go.
+let isFuzzing = Context.environment["VHDFS_FUZZ"] != nil
+let fuzzed: [SwiftSetting] = isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : []
+
 // One room of the house; the arrows of `needs` point downwards only (docs/architecture.md).
 func room(_ name: String, needs: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: needs, swiftSettings: settings)
+    .target(name: name, dependencies: needs, swiftSettings: settings + fuzzed)
 }
 
 func tests(of name: String, needs: [Target.Dependency] = []) -> Target {
@@ -117,8 +121,8 @@ let package = Package(
     ]
 )
 
-// `make fuzz`: these link only with libFuzzer, for which everything is compiled anew.
-if Context.environment["VHDFS_FUZZ"] != nil {
+// The fuzzers link only with libFuzzer.
+if isFuzzing {
     func fuzzer(_ name: String, _ folder: String, needs: [Target.Dependency]) -> Target {
         .executableTarget(
             name: name,
@@ -126,7 +130,7 @@ if Context.environment["VHDFS_FUZZ"] != nil {
             path: "Fuzz/\(folder)",
             swiftSettings: settings,
             // Gold, which would be taken, fails here.
-            linkerSettings: [.unsafeFlags(["-use-ld=lld"])]
+            linkerSettings: [.unsafeFlags(["-use-ld=lld", "-sanitize=fuzzer"])]
         )
     }
     package.targets += [
@@ -138,5 +142,6 @@ if Context.environment["VHDFS_FUZZ"] != nil {
             swiftSettings: settings
         ),
         fuzzer("fuzz-vhd", "VHD", needs: ["FuzzDriver", "FuzzSupport"]),
+        fuzzer("fuzz-vhdx", "VHDX", needs: ["FuzzDriver", "FuzzSupport"]),
     ]
 }

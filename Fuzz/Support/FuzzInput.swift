@@ -12,7 +12,7 @@ public struct FuzzInput: Sendable {
     public var content: SparseBytes
 
     /// Repeated pieces give no more bytes than that: a small input must not cost much.
-    private static let fillLimit = 16 << 20
+    private static let fillLimit = 1 << 20
     private static let sizeLimit: UInt64 = 1 << 44
 
     /// Reads a description.
@@ -25,13 +25,13 @@ public struct FuzzInput: Sendable {
         while let offset = reader.integer(6), let length = reader.integer(2), offset < size {
             var piece: [UInt8]
             if length & 0x8000 != 0 {
-                let pattern = { (times: UInt64, part: [UInt8]) in Array(repeatElement(part, count: Int(times)).joined())
-                }
                 let times = reader.integer(2) ?? 0
                 let part = reader.bytes(Int(length & 0x7FFF))
                 guard filled + part.count * Int(times) <= Self.fillLimit else { break }
                 filled += part.count * Int(times)
-                piece = pattern(times, part)
+                piece = []
+                piece.reserveCapacity(part.count * Int(times))
+                for _ in 0..<(part.isEmpty ? 0 : times) { piece += part }
             } else {
                 piece = reader.bytes(Int(length))
             }

@@ -7,7 +7,7 @@ internal import TestSupport
 /// * Opening gives a disk, or an error about the content; so does a check, and the two agree.
 /// * Of a disk that has been opened every byte can be read, twice the same, and no byte behind its end.
 /// * None of that changes the file.
-/// * What is written is read again, also after closing and opening, and nothing else of the disk changes.
+/// * What is written is read again, also after closing and opening, and nothing else of the disk changes; what was sound stays sound.
 public struct FuzzTarget: Sendable {
     /// The name of the program and of the folder of kept inputs.
     public let name: String
@@ -26,18 +26,19 @@ public struct FuzzTarget: Sendable {
         mend(&input.content, input.options)
         let recorded = RecordingFile(input.content)
         let opened = Result { () throws(DiskError) in try open(recorded, false) }
-        try compare(opened, with: recorded)
+        let isSound = try compare(opened, with: recorded)
         guard case .success(let layer) = opened else { return }
         let probe = DiskProbe(Chain(leaf: layer, isReadOnly: true), layer, bytes)
         let shown = try probe.readEverything()
         try FuzzFailure.unless(recorded.operationCount == 0, "opening, checking or reading has changed the file")
-        if input.options & Self.writes != 0 { try write(input.content, probe, shown) }
+        if input.options & Self.writes != 0 { try write(input.content, probe, shown, isSound) }
     }
 
+    /// Compares what opening and the check say; returns whether the check has found no damage.
     private func compare(
         _ opened: Result<any WritableImageLayer, DiskError>,
         with file: RecordingFile
-    ) throws(FuzzFailure) {
+    ) throws(FuzzFailure) -> Bool {
         let report = Result { () throws(DiskError) in try check(file) }
         if case .failure(let error) = report {
             try FuzzFailure.unless(error.kind.isAboutContent, "the check fails with \(error.kind): \(error)")
@@ -53,13 +54,19 @@ public struct FuzzTarget: Sendable {
             try FuzzFailure.unless(error.kind.isAboutContent, "opening fails with \(error.kind): \(error)")
         case (.success, .failure(let error)):
             try FuzzFailure.unless(error.kind == .limit, "it can be opened, and not checked: \(error)")
-        case (.success, .success): break
+        case (.success, .success(let report)): return report.count(.damaged) == 0
         }
+        return false
     }
 
     // MARK: Writing
 
-    private func write(_ content: SparseBytes, _ probe: DiskProbe, _ shown: [DiskProbe.Piece]) throws(FuzzFailure) {
+    private func write(
+        _ content: SparseBytes,
+        _ probe: DiskProbe,
+        _ shown: [DiskProbe.Piece],
+        _ isSound: Bool
+    ) throws(FuzzFailure) {
         let file = MemoryFile(content)
         let layer: any WritableImageLayer
         do {
@@ -91,5 +98,10 @@ public struct FuzzTarget: Sendable {
             throw FuzzFailure("after writing it can't be finished and opened again: \(error)")
         }
         try DiskProbe.expect(expected, on: Chain(leaf: again, isReadOnly: true), "after opening it again")
+        guard isSound else { return }
+        let report = Result { () throws(DiskError) in try check(file) }
+        guard case .success(let report) = report, report.count(.damaged) == 0 else {
+            throw FuzzFailure("after writing the check says: \(report)")
+        }
     }
 }

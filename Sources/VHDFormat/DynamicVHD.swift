@@ -83,6 +83,12 @@ final class DynamicVHD: VHDLayer {
         if options.writable, blockSize < 4096 || blockSize > 256 << 20 {
             throw VHDImage.readOnly(file, "its block size is \(blockSize), outside of 4096 to 268435456")
         }
+        if options.writable, header.hasLocatorOutside {
+            throw VHDImage.readOnly(
+                file,
+                "a parent locator points behind the end of the file, where new blocks would go"
+            )
+        }
         guard footer.currentSize <= VHDImage.dynamicSizeLimit else {
             throw DiskError(
                 .limit,

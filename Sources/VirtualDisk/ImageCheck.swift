@@ -3,6 +3,7 @@ public import ControlLanguage
 public import Platform
 public import SystemPackage
 internal import VHDFormat
+internal import VHDXFormat
 
 /// Checks one image file, without its parents, and changes nothing.
 public enum ImageCheck {
@@ -36,10 +37,21 @@ public enum ImageCheck {
     }
 
     private static func check(_ file: any HostFile, _ type: AttachWords.ImageType) throws -> CheckReport {
+        if try isVHDX(file, type) { return try VHDXImage.check(file) }
         switch try ImageKind.of(file, type: type) {
         case .vhd: return try VHDImage.check(file)
         case .iso: throw cannot("an ISO or UDF image", file)
         case .raw: throw cannot("a raw disk", file)
+        }
+    }
+
+    private static func isVHDX(_ file: any HostFile, _ type: AttachWords.ImageType) throws -> Bool {
+        switch type {
+        case .vhdx: return true
+        case .automatic:
+            if case .tail = try VHDImage.recognize(file) { return false }
+            return try VHDXImage.recognize(file)
+        default: return false
         }
     }
 
