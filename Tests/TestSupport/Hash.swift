@@ -8,6 +8,15 @@ public func sha256(of bytes: [UInt8]) throws -> String {
     try hash(run("sha256sum", input: bytes).checked())
 }
 
+/// The SHA-256 of a row of bytes, in hexadecimal. It is written to a sparse file, so that a disk of some GiB takes seconds.
+public func sha256(of content: SparseBytes) throws -> String {
+    try withScratchFolder { scratch in
+        let path = try scratch.write(content, to: "hashed")
+        let script = "openssl dgst -sha256 -r -- \"$0\" 2> /dev/null || sha256sum -- \"$0\""
+        return try hash(run("sh", "-c", script, path).checked())
+    }
+}
+
 /// The SHA-256 of a stream that comes in pieces. They are kept in memory until its end.
 ///
 /// - Parameter next: gives the next piece, or nil at the end.

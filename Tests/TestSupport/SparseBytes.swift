@@ -159,6 +159,14 @@ public struct SparseBytes: Sendable {
     }
 }
 
+extension SparseBytes: CustomStringConvertible, CustomReflectable {
+    /// The length: failed expectations print what they compared.
+    public var description: String { "\(count) bytes, \(storedBytes) stored" }
+
+    /// Nothing: as above.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
 extension SparseBytes: Equatable {
     /// Whether all bytes are equal; holes and zeros are the same.
     public static func == (a: SparseBytes, b: SparseBytes) -> Bool {

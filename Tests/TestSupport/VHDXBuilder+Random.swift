@@ -32,6 +32,18 @@ extension VHDXBuilder {
         return builder
     }
 
+    /// Makes a random image one that is right only after a replay: of many entries, which wrap around the log's end.
+    public mutating func hideEverything(using random: inout SeededGenerator) {
+        // Bitmaps full of ones would not fit into the log.
+        hasStaleBits = false
+        hide(.regionTables, .metadata, .table, .bitmaps) {
+            $0.pagesPerEntry = Int.random(in: 1...20, using: &random)
+            $0.zeroedPages = 5
+            $0.hasOlderPages = Bool.random(using: &random)
+            $0.position = UInt64.random(in: 0..<256, using: &random) * 4096
+        }
+    }
+
     private mutating func randomizeLayout(using random: inout SeededGenerator) {
         order = blocks.keys.sorted().shuffled(using: &random)
         for block in blocks.keys.sorted() where UInt8.random(in: 0..<6, using: &random) == 0 {

@@ -242,7 +242,7 @@ public struct VHDXBuilder: Sendable {
         subtype = .differencing
         virtualDiskID = parent.virtualDiskID
         parentPairs = [
-            Pair("parent_linkage", "{\(guidText(parent.dataWriteGUID))}"),
+            Pair("parent_linkage", "{\(guidText(parent.dataWriteGUID).lowercased())}"),
             Pair("parent_linkage2", "{00000000-0000-0000-0000-000000000000}"),
             Pair("relative_path", ".\\\(file)"),
             Pair("absolute_win32_path", "C:\\images\\\(file)"),

@@ -28,3 +28,24 @@ enum QEMU {
         return try readFile(target)
     }
 }
+
+/// The program that reads chains of VHDX files. It knows no log.
+enum LibVHDI {
+    static let isThere =
+        (try? run("sh", "-c", "command -v vhdimount && command -v fusermount && test -w /dev/fuse").succeeded) ?? false
+
+    /// The whole disk of an image file, as libvhdi sees it above the parents beside it.
+    static func disk(ofFile path: String) throws -> SparseBytes {
+        try withScratchFolder { scratch in
+            let (folder, raw) = (try scratch.makeFolder("mounted"), scratch.path("vhdi.raw"))
+            let script = """
+                vhdimount "$IMAGE" "$FOLDER" > /dev/null || exit 1
+                cp "$FOLDER/vhdi1" "$RAW"; status=$?
+                fusermount -u "$FOLDER" || umount -l "$FOLDER"
+                exit $status
+                """
+            try run(["sh", "-c", script], environment: ["IMAGE": path, "FOLDER": folder, "RAW": raw]).checked()
+            return try readFile(raw)
+        }
+    }
+}

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// The builder is judged by qemu, before it judges the provider.
+/// The builder is judged by qemu, libvhdi and the reference reader, before it judges the provider.
 struct VHDXBuilderTests {
     @Test func checksumsAndIdentifiersAreThoseOfTheSpecification() {
         #expect(crc32C(Array("123456789".utf8)) == 0xE306_9283)
@@ -58,5 +58,85 @@ struct VHDXBuilderTests {
             try run("qemu-img", "check", "-f", "vhdx", "-r", "all", path).checked()
             #expect(try QEMU.disk(ofFile: path, in: scratch) == builder.shown(), "seed \(seed)")
         }
+    }
+
+    @Test(arguments: 1...30 as ClosedRange<UInt64>)
+    func theReferenceReaderShowsWhatWasBuilt(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let chain = ChainBuilder(depth: Int(seed % 3) + 1, size: 6 << 20, blockSizes: .small, using: &random)
+        var lower: SparseBytes?
+        for (index, layer) in chain.layers.enumerated().reversed() {
+            var layer = layer
+            if Bool.random(using: &random) {
+                layer.hideEverything(using: &random)
+            }
+            let reference = try ReferenceVHDX(layer.build().content)
+            #expect(reference.shown(over: lower) == layer.shown(over: lower), "seed \(seed), layer \(index)")
+            #expect(reference.headersAgree && reference.regionTablesAgree)
+            #expect(reference.logIsEmpty == (layer.hiding == nil))
+            #expect(reference.dataWriteGUID == layer.dataWriteGUID)
+            #expect(reference.parentPairs.count == layer.parentPairs.count)
+            lower = layer.shown(over: lower)
+        }
+    }
+
+    @Test(arguments: Fault.all)
+    func theReferenceReaderRefuses(_ fault: Fault) throws {
+        var builder = VHDXBuilder(.dynamic, size: 5 << 20, blockSize: 1 << 20)
+        for block in 0..<4 as Range<UInt64> { builder.blocks[block] = .full }
+        _ = try ReferenceVHDX(builder.build().content)
+        fault.make(&builder)
+        #expect(throws: TestSupportError.self) { try ReferenceVHDX(builder.build().content) }
+    }
+
+    /// A rule that an image breaks.
+    struct Fault: CustomTestStringConvertible {
+        let testDescription: String
+        let make: @Sendable (inout VHDXBuilder) -> Void
+
+        init(_ name: String, _ make: @escaping @Sendable (inout VHDXBuilder) -> Void) {
+            testDescription = name
+            self.make = make
+        }
+
+        static let all: [Fault] = [
+            Fault("headers") { $0.edit(.header1, .header2, at: 4, UInt32(0), fixesChecksum: false) },
+            Fault("region tables") { $0.edit(.regions1, .regions2, at: 4, UInt32(0), fixesChecksum: false) },
+            Fault("log without an entry") { $0.logGUID[0] = 1 },
+            Fault("overlapping blocks") { $0.entryOverrides[2] = 6 | 5 << 20 },
+            Fault("a block behind the end") { $0.entryOverrides[2] = 6 | 500 << 20 },
+            Fault("a block in the first MiB") { $0.entryOverrides[2] = 6 },
+            Fault("a state") { $0.entryOverrides[4] = 5 },
+            Fault("a partial block without parent") { $0.entryOverrides[4] = 7 | 8 << 20 },
+            Fault("a zero block with a place") { $0.entryOverrides[4] = 2 | 8 << 20 },
+            Fault("regions that overlap") { $0.metadataOffset = $0.tableOffset },
+            Fault("a size of no whole sector") { $0.size -= 1 },
+            Fault("a table too small") {
+                $0.tableLength = 1 << 20
+                $0.size = 3 << 40
+            },
+        ]
+    }
+
+    /// libvhdi knows parents, and not the log.
+    @Test(.enabled(if: LibVHDI.isThere, "vhdimount is not there, or FUSE"), arguments: 1...3 as ClosedRange<UInt64>)
+    func libvhdiReadsBuiltChains(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let chain = ChainBuilder(depth: 2, size: 6 << 20, blockSizes: .small, using: &random)
+        try withScratchFolder { scratch in
+            for (index, layer) in chain.layers.enumerated() {
+                try scratch.write(layer.build().content, to: chain.names[index])
+            }
+            #expect(try LibVHDI.disk(ofFile: scratch.path(chain.names[0])) == chain.shown, "seed \(seed)")
+        }
+    }
+
+    @Test(.enabled(if: TestImages.areThere, "the test images are not there"), arguments: TestImages.vhdx)
+    func theReferenceReaderShowsRealImages(_ image: TestImages.Entry) throws {
+        let content = try withScratchFolder { try readFile(TestImages.unpack(image.name, into: $0)) }
+        let reference = try ReferenceVHDX(content)
+        #expect(reference.size == image.virtualSize)
+        #expect(reference.logIsEmpty == !image.name.contains("dirtylog"))
+        #expect(try sha256(of: reference.shown()) == image.diskHash)
     }
 }
