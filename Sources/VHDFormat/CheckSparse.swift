@@ -56,6 +56,9 @@ extension VHDCheck {
                     + "\(layout.blockCount) blocks, and the file has no room for more"
             )
         }
+        if places.hasBatmapOutside {
+            report.note("the batmap points behind the end of the file: the image is attached readonly only")
+        }
         if let batmap = places.batmap { try used.add("batmap", batmap.range) }
     }
 
