@@ -2,8 +2,10 @@
 
 SWIFT ?= swift
 PREFIX ?= /usr/local
+FUZZ_TARGETS ?= vhd vhdx
+FUZZ_SECONDS ?= 60
 
-.PHONY: help run build install test check format lint test-thread test-address packages-build packages-test clean
+.PHONY: help run build install test check format lint test-thread test-address fuzz packages-build packages-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -36,10 +38,10 @@ check: lint ## Format, lint, warnings, leftovers
 	scripts/check-leftovers
 
 lint: ## Check format and style
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz
 
 format: ## Format everything in place
-	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Examples
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz
 
 test-thread: packages-test ## Run the tests under ThreadSanitizer
 	$(SWIFT) test --scratch-path .build-thread --sanitize=thread -Xswiftc -DVHDFS_TSAN
@@ -48,5 +50,8 @@ test-address: packages-test ## Run the tests under AddressSanitizer
 	@# The leak checker does not see references that Swift packs into an object's header, and XCTest itself leaks.
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-address --sanitize=address
 
+fuzz: packages-build ## Look for inputs that break a promise: FUZZ_TARGETS="vhd vhdx", FUZZ_SECONDS=60 for each
+	@SWIFT="$(SWIFT)" scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 clean: ## Remove what was built
-	rm -rf .build .build-thread .build-address
+	rm -rf .build .build-thread .build-address .build-fuzz

@@ -11,9 +11,13 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+// `make fuzz` (scripts/fuzz) compiles everything anew: the rooms tell libFuzzer which ways they go.
+let isFuzzing = Context.environment["VHDFS_FUZZ"] != nil
+let fuzzed: [SwiftSetting] = isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : []
+
 // One room of the house; the arrows of `needs` point downwards only (docs/architecture.md).
 func room(_ name: String, needs: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: needs, swiftSettings: settings)
+    .target(name: name, dependencies: needs, swiftSettings: settings + fuzzed)
 }
 
 func tests(of name: String, needs: [Target.Dependency] = []) -> Target {
@@ -65,7 +69,8 @@ let package = Package(
         .executableTarget(
             name: "vhdfs",
             dependencies: [
-                "CPlatform", "ControlLanguage", "DiskTree", "FUSEServer", "FileSystem", "Platform", "VirtualDisk",
+                "BlockDevice", "CPlatform", "ControlLanguage", "DiskTree", "FUSEServer", "FileSystem", "Platform",
+                "VirtualDisk",
                 arguments, log, system,
             ],
             swiftSettings: settings
@@ -83,6 +88,18 @@ let package = Package(
             name: "sample-images",
             dependencies: ["TestSupport"],
             path: "Examples/SampleImages",
+            swiftSettings: settings
+        ),
+        // What the fuzzers do with an input, and the inputs that they begin with; the fuzzers themselves are below.
+        .target(
+            name: "FuzzSupport",
+            dependencies: ["BlockDevice", "ByteIO", "TestSupport", "VHDFormat", "VHDXFormat"],
+            path: "Fuzz/Support",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: ["FuzzSupport", "TestSupport"],
             swiftSettings: settings
         ),
         tests(of: "Platform"),
@@ -103,3 +120,28 @@ let package = Package(
         ),
     ]
 )
+
+// The fuzzers link only with libFuzzer.
+if isFuzzing {
+    func fuzzer(_ name: String, _ folder: String, needs: [Target.Dependency]) -> Target {
+        .executableTarget(
+            name: name,
+            dependencies: needs,
+            path: "Fuzz/\(folder)",
+            swiftSettings: settings,
+            // Gold, which would be taken, fails here.
+            linkerSettings: [.unsafeFlags(["-use-ld=lld", "-sanitize=fuzzer"])]
+        )
+    }
+    package.targets += [
+        .target(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .target(
+            name: "FuzzDriver",
+            dependencies: ["CFuzzer", "FuzzSupport"],
+            path: "Fuzz/Driver",
+            swiftSettings: settings
+        ),
+        fuzzer("fuzz-vhd", "VHD", needs: ["FuzzDriver", "FuzzSupport"]),
+        fuzzer("fuzz-vhdx", "VHDX", needs: ["FuzzDriver", "FuzzSupport"]),
+    ]
+}

@@ -9,3 +9,12 @@ public enum ParentPath: Sendable, Hashable {
     /// A bare name or a whole path, of which only the last component counts, beside the child.
     case name(String)
 }
+
+extension ParentPath {
+    /// What stands in the image.
+    public var text: String {
+        switch self {
+        case .relative(let text), .absolute(let text), .url(let text), .name(let text): text
+        }
+    }
+}

@@ -7,6 +7,8 @@ internal import ByteIO
 struct Batmap {
     /// Header and map, in the file.
     let range: Range<UInt64>
+    /// The map points out of the file, where it means nothing; when the file grows it would come to lie on a block.
+    let isOutside: Bool
     private let headerOffset: UInt64
     private let header: [UInt8]
 
@@ -30,9 +32,11 @@ struct Batmap {
             )
         }
         let mapSize = UInt64(mapSectors) * 512
-        guard mapOffset >= tableEnd + 512, mapOffset <= size, size - mapOffset >= mapSize else { return nil }
+        let (mapEnd, overflow) = mapOffset.addingReportingOverflow(mapSize)
+        isOutside = overflow || mapEnd > size
+        guard mapOffset >= tableEnd + 512 else { return nil }
         headerOffset = tableEnd
-        range = tableEnd..<mapOffset + mapSize
+        range = tableEnd..<(isOutside ? tableEnd + 512 : mapEnd)
     }
 
     /// Says of no block that it is complete. The map is durable before its checksum: in between it is invalid, never wrong.

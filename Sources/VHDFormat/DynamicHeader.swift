@@ -22,6 +22,8 @@ struct DynamicHeader {
     let parentName: String
     /// Where else the parent may be.
     let locators: [ParentLocator]
+    /// A locator that is in use points behind the end of the file: it would come to lie on a block when the file grows.
+    let hasLocatorOutside: Bool
 
     /// Whether a header with a good checksum stands at `offset`.
     static func isPlausible(at offset: UInt64, in file: any HostFile) throws(DiskError) -> Bool {
@@ -77,11 +79,17 @@ struct DynamicHeader {
             parentTimestamp = try bytes.load(at: 56, .big)
             parentName = decodeUTF16(try bytes.bytes(at: 64, count: 512), .big)
             var locators: [ParentLocator] = []
+            var hasLocatorOutside = false
             for index in 0..<8 where footer.diskType == .differencing {
                 let entry = try bytes.bytes(at: 576 + 24 * index, count: 24)
-                if let locator = try ParentLocator(entry: entry, in: file) { locators.append(locator) }
+                if let locator = try ParentLocator(entry: entry, in: file) {
+                    locators.append(locator)
+                } else if ParentLocator.isUsed(entry) {
+                    hasLocatorOutside = true
+                }
             }
             self.locators = locators
+            self.hasLocatorOutside = hasLocatorOutside
         } catch let error as DiskError {
             throw error
         } catch {

@@ -39,6 +39,9 @@ final class DynamicVHD: VHDLayer {
 
         let fileSize = try file.size()
         let places = try HeaderPlaces(footer, header, layout, file, fileLimit: choice.tailOffset ?? fileSize)
+        if options.writable, places.hasBatmapOutside {
+            throw VHDImage.readOnly(file, "its batmap points behind the end of the file, where new blocks would go")
+        }
         let scan = try TableScan(
             of: file,
             layout: layout,
@@ -65,7 +68,7 @@ final class DynamicVHD: VHDLayer {
         )
     }
 
-    private static func check(
+    static func check(
         _ footer: Footer,
         _ header: DynamicHeader,
         _ layout: BlockLayout,
@@ -82,6 +85,12 @@ final class DynamicVHD: VHDLayer {
         }
         if options.writable, blockSize < 4096 || blockSize > 256 << 20 {
             throw VHDImage.readOnly(file, "its block size is \(blockSize), outside of 4096 to 268435456")
+        }
+        if options.writable, header.hasLocatorOutside {
+            throw VHDImage.readOnly(
+                file,
+                "a parent locator points behind the end of the file, where new blocks would go"
+            )
         }
         guard footer.currentSize <= VHDImage.dynamicSizeLimit else {
             throw DiskError(

@@ -6,8 +6,10 @@ struct HeaderPlaces {
     let occupied: [Range<UInt64>]
     /// Behind everything that belongs to the headers, with the room that they keep for growing.
     let end: UInt64
-    /// Xen's map of complete blocks, if there is one.
+    /// Xen's map of complete blocks, if there is one inside the file.
     let batmap: Batmap?
+    /// There is the header of one that is not.
+    let hasBatmapOutside: Bool
 
     init(
         _ footer: Footer,
@@ -20,7 +22,9 @@ struct HeaderPlaces {
         // A table may be made for a bigger disk. A claim that the file has no room for was never true.
         let claimed = header.tableOffset + roundUp(UInt64(header.maxTableEntries) * 4, to: 512)
         let tableEnd = claimed <= fileLimit ? claimed : used.upperBound
-        batmap = try Batmap(of: file, footer: footer, tableEnd: tableEnd)
+        let map = try Batmap(of: file, footer: footer, tableEnd: tableEnd)
+        hasBatmapOutside = map?.isOutside ?? false
+        batmap = hasBatmapOutside ? nil : map
 
         var ranges = [0..<512, header.offset..<header.offset + UInt64(DynamicHeader.byteCount), used]
         ranges += header.locators.map(\.range)

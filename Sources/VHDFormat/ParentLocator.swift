@@ -37,6 +37,14 @@ struct ParentLocator {
             }
     }
 
+    /// Whether an entry of the header is meant to point at something.
+    static func isUsed(_ entry: [UInt8]) -> Bool {
+        guard let code = try? entry.load(UInt32.self, at: 0, .big),
+            let length = try? entry.load(UInt32.self, at: 8, .big)
+        else { return false }
+        return code != 0 && length > 0 && length <= lengthLimit
+    }
+
     /// `W2ru`: a relative Windows path, UTF-16 LE.
     static let relativeWindowsPath: UInt32 = 0x5732_7275
     /// `W2ku`: an absolute Windows path, UTF-16 LE.

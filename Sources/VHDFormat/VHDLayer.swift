@@ -76,7 +76,7 @@ public enum VHDImage {
         }
     }
 
-    private static func check(
+    static func check(
         _ footer: Footer,
         _ file: any HostFile,
         _ options: VHDOpenOptions

@@ -52,7 +52,7 @@ struct ChainOpening {
 
     // MARK: Locks
 
-    private func lock(
+    func lock(
         _ image: OpenImage,
         exclusive: Bool,
         _ warnings: inout [String]

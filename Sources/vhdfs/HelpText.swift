@@ -28,7 +28,8 @@ enum HelpText {
           list [--json]                   name all attached disks
           info NAME|IMAGE [--json]        tell about a disk, or about an image that is not attached
           unmount MOUNTPOINT              unmount, and wait until the images are closed
-          They find the file system by --at MOUNTPOINT, else VHDFS_MOUNTPOINT, else it is the only one you
+          check IMAGE [type=vhd|vhdx]     check the structures of an image, without a mount; changes nothing
+          All but check find the file system by --at MOUNTPOINT, else VHDFS_MOUNTPOINT, else it is the only one you
           have mounted. 'vhdfs VERB --help' tells more. A mount point named like a verb is written ./attach.
 
         WORDS of attach, here and in MOUNTPOINT/ctl
@@ -51,5 +52,6 @@ enum HelpText {
 
         EXIT STATUS
           0  fine     1  it failed: 'vhdfs: WHAT: WHY (ERROR_NAME, code)'     64  wrong usage
+          check: 0 clean, 1 it can't be checked, 2 damaged, 3 nothing worse than leaked space
         """
 }

@@ -16,6 +16,7 @@ enum Program {
     /// The verbs. Any other first word belongs to a mount, so a mount point of such a name is written `./attach`.
     private static let verbs: [String: any ParsableCommand.Type] = [
         "attach": AttachVerb.self,
+        "check": CheckVerb.self,
         "detach": DetachVerb.self,
         "info": InfoVerb.self,
         "list": ListVerb.self,
@@ -33,6 +34,8 @@ enum Program {
             )
             try parsed.run()
             return Status.success
+        } catch let code as ExitCode {
+            return code.rawValue
         } catch let error as AttachError {
             Console.complain("\(error)")
             return Status.failure

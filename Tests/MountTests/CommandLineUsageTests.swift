@@ -19,6 +19,9 @@ import Testing
             (["attach"], "image"),
             (["attach", "a.vhd", "nonsense"], "nonsense"),
             (["attach", "a.vhd", "readonly", "ro"], "'ro'"),
+            (["check"], "image"),
+            (["check", "a.vhd", "readonly"], "readonly"),
+            (["check", "a.vhd", "type=floppy"], "type="),
             (["detach"], "target"),
             (["detach", "a", "now"], "now"),
             (["info"], "target"),
@@ -45,14 +48,14 @@ import Testing
         let result = try run(CommandLineScene.program, option).checked()
         let words = [
             "--foreground", "--read-only", "-o ", "--state-dir", "--manage-group", "--log-level", "--version", "attach",
-            "detach", "list", "info", "unmount", "EXAMPLES", "/etc/fstab", "ctl", "permanent",
+            "check", "detach", "list", "info", "unmount", "EXAMPLES", "/etc/fstab", "ctl", "permanent",
         ]
         for word in words { #expect(result.output.contains(word), "\(word)") }
         #expect(result.output.split(separator: "\n").allSatisfy { $0.count <= 110 })
         #expect(result.errorOutput == "")
     }
 
-    @Test("Each verb explains itself", arguments: ["attach", "detach", "list", "info", "unmount"])
+    @Test("Each verb explains itself", arguments: ["attach", "check", "detach", "list", "info", "unmount"])
     func helpOfVerb(verb: String) throws {
         let result = try run(CommandLineScene.program, verb, "--help").checked()
         #expect(result.output.contains("USAGE: vhdfs \(verb)"), "\(result.output)")

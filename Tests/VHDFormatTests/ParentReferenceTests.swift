@@ -80,6 +80,18 @@ struct ParentReferenceTests {
         }
     }
 
+    /// Such a locator would come to lie on a new block when the file grows, and nothing would open the image any more.
+    @Test(arguments: [0, 100, 1 << 30] as [UInt64])
+    func aChildWhoseLocatorIsBehindTheFileIsNotWritten(_ distance: UInt64) throws {
+        var past = locator("W2ru", ".\\past.vhd")
+        past.claimedOffset = child([past]).build().content.count + distance
+        let content = child([past]).build().content
+        #expect(throws: Never.self) { try VHDImage.open(MemoryFile(content)) }
+        #expect { try VHDImage.open(MemoryFile(content), options: VHDOpenOptions(writable: true)) } throws: {
+            ($0 as? DiskError)?.kind == .readOnly
+        }
+    }
+
     @Test func textThatIsNotQuiteUTF16IsReadAsFarAsItGoes() throws {
         let odd = VHDBuilder.Locator("W2ru", encodeUTF16(".\\b.vhd", .little) + [0x41])
         #expect(try reference(child([odd])).paths == [.relative(".\\b.vhd")])

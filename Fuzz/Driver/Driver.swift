@@ -1,0 +1,40 @@
+internal import CFuzzer
+public import FuzzSupport
+internal import Glibc
+
+// libFuzzer calls a C function, which can't carry anything along.
+private nonisolated(unsafe) var target = FuzzTarget.all[0]
+
+/// The whole program: `--seeds FOLDER` writes the inputs to begin with; else libFuzzer looks for inputs that break a promise, with the
+/// arguments of this process.
+public func fuzz(_ format: FuzzTarget) -> Never {
+    let arguments = CommandLine.arguments
+    if arguments.count == 3, arguments[1] == "--seeds" {
+        for (number, seed) in format.seeds().enumerated() { write(seed.bytes, to: "\(arguments[2])/seed-\(number)") }
+        exit(0)
+    }
+    unsafe target = format
+    var count = CommandLine.argc
+    var words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = unsafe CommandLine.unsafeArgv
+    let status = unsafe LLVMFuzzerRunDriver(&count, &words) { bytes, size in
+        let input = unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: size))
+        do throws(FuzzFailure) {
+            try unsafe target.run(input)
+        } catch {
+            fatalError("\(error)")
+        }
+        return 0
+    }
+    exit(status)
+}
+
+private func write(_ bytes: [UInt8], to path: String) {
+    guard let file = unsafe fopen(path, "w") else { return fail(path) }
+    let count = unsafe bytes.withUnsafeBytes { unsafe fwrite($0.baseAddress, 1, $0.count, file) }
+    guard unsafe fclose(file) == 0, count == bytes.count else { return fail(path) }
+}
+
+private func fail(_ path: String) {
+    unsafe perror(path)
+    exit(1)
+}

@@ -1,0 +1,4 @@
+extension FuzzTarget {
+    /// All targets.
+    public static var all: [FuzzTarget] { [vhd, vhdx] }
+}
