@@ -143,7 +143,7 @@ struct VHDXCheck {
                 "the parent locator has no 'parent_linkage'"
             )
         }
-        let paths = parent.paths.map(\.text).joined(separator: ", ")
+        let paths = parent.paths.text
         report.note(
             "its parent, which is not checked here, has the DataWriteGuid "
                 + parent.linkages.map(\.windowsText).joined(separator: " or ") + " and is "

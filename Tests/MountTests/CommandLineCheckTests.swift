@@ -46,7 +46,7 @@ import Testing
             #expect(damaged.status == 2 && damaged.errorOutput == "", "\(damaged.errorOutput)")
             let lines = damaged.output.split(separator: "\n")
             #expect(lines.first?.hasPrefix("damaged: block allocation table entry 4 at offset ") == true, "\(lines)")
-            #expect(lines.last?.hasPrefix("result: damaged, 1 findings, ") == true, "\(lines)")
+            #expect(lines.last?.hasPrefix("result: damaged, 1 finding, ") == true, "\(lines)")
         }
     }
 
