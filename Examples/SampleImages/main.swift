@@ -1,5 +1,5 @@
 // Makes the images of the README's tour in a folder:
-//   disk.vhd (dynamic), fixed.vhd, base.vhd with its child child.vhd, and disc.iso.
+//   disk.vhd (dynamic), fixed.vhd, base.vhd with its child child.vhd, vm.vhdx with its child vm-checkpoint.avhdx, and disc.iso.
 
 internal import Glibc
 internal import TestSupport
@@ -24,8 +24,15 @@ guard CommandLine.arguments.count == 2 else {
 }
 let folder = CommandLine.arguments[1]
 
-try save(VHDBuilder(.dynamic, disk: disk(saying: "hello from a dynamic VHD")).build().content, as: "disk.vhd")
-try save(VHDBuilder(.fixed, disk: disk(saying: "hello from a fixed VHD")).build().content, as: "fixed.vhd")
+/// A VHD that is nobody's parent: children go by the identifier, which must be its own.
+func vhd(_ subtype: VHDBuilder.Subtype, number: UInt8, saying text: String) -> SparseBytes {
+    var builder = VHDBuilder(subtype, disk: disk(saying: text))
+    builder.uniqueID[0] = number
+    return builder.build().content
+}
+
+try save(vhd(.dynamic, number: 101, saying: "hello from a dynamic VHD"), as: "disk.vhd")
+try save(vhd(.fixed, number: 102, saying: "hello from a fixed VHD"), as: "fixed.vhd")
 
 let base = VHDBuilder(.dynamic, disk: disk(saying: "hello from the parent"))
 try save(base.build().content, as: "base.vhd")
@@ -41,6 +48,18 @@ child.locators = [
     .init("W2ru", Array(".\\base.vhd".utf16).flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] })
 ]
 try save(child.build().content, as: "child.vhd")
+
+let machine = VHDXBuilder(.dynamic, disk: disk(saying: "hello from a VHDX"))
+try save(machine.build().content, as: "vm.vhdx")
+
+// A checkpoint, as Hyper-V makes it: one sector of its own, and a log that was not emptied when the machine went down.
+var checkpoint = VHDXBuilder(.differencing, size: machine.size, blockSize: 2 << 20)
+checkpoint.setParent(machine, file: "vm.vhdx")
+checkpoint.disk.store(Array("hello from a checkpoint\n".utf8), at: 0)
+checkpoint.blocks[0] = .init(.partiallyPresent, present: (0..<4096).map { $0 == 0 })
+checkpoint.dataWriteGUID.reverse()
+checkpoint.hide(.table)
+try save(checkpoint.build().content, as: "vm-checkpoint.avhdx")
 
 var disc = ISOBuilder.iso9660()
 disc.put(Array("hello from an ISO\n".utf8), at: 0)

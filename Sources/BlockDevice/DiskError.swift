@@ -28,6 +28,8 @@ public struct DiskError: Error, Sendable {
         case chainCycle
         case errorInParent
         case readOnly
+        /// Other images stand on this one: writing to it would make them worthless.
+        case hasChildren
         case noSpace
         case outOfRange
         case io

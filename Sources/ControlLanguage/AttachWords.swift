@@ -44,6 +44,8 @@ public struct AttachWords: Hashable, Sendable {
     public var supportsEncryptedFiles = false
     /// Whether read/write is fine on a host file system without locks.
     public var omitsLock = false
+    /// Whether children of the disk may be made worthless by writing to it.
+    public var breaksChildren = false
 
     /// What no word at all means: read/write, everything else by default.
     public init() {}
@@ -80,6 +82,7 @@ public struct AttachWords: Hashable, Sendable {
             ("support-compressed-volumes", \.supportsCompressedVolumes),
             ("support-encrypted-files", \.supportsEncryptedFiles),
             ("no-lock", \.omitsLock),
+            ("break-children", \.breaksChildren),
         ]
     }
 }

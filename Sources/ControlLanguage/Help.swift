@@ -26,6 +26,8 @@ public enum Help {
             support-encrypted-files
                                    attach although the file is compressed or encrypted
             no-lock                attach read/write although the host file system has no locks
+            break-children         write to a disk although others have it as their parent, which makes
+                                   them worthless; also to a member of a VHD Set
             provider-flags=0 version=1
                                    the other parameters of AttachVirtualDisk; no other values exist
         detach NAME|PATH [force]   everything is on disk when it returns; force: also with files open

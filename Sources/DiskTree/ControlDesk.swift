@@ -115,6 +115,12 @@ final class ControlDesk: Sendable {
         note(error, requester)
     }
 
+    /// Notes that a disk refuses to be written to: who writes sees only an error number.
+    func note(_ refusal: AttachError, of attachment: Attachment) {
+        failures.note(refusal, user: attachment.requester.credentials.user)
+        log.error("\(attachment.name): \(refusal)")
+    }
+
     // MARK: Telling
 
     private func listing(for user: UInt32) -> [[UInt8]] {

@@ -132,7 +132,13 @@ final class DiskFile: OpenFile {
     }
 
     private func failure(_ error: DiskError) -> Errno {
-        if error.kind != .gone { log.error("\(attachment.name): \(error)") }
+        switch error.kind {
+        case .gone: break
+        case .hasChildren:
+            // Every write fails so; to be told once is enough.
+            if let news = attachment.takeRefusalNews() { tree.control.note(news, of: attachment) }
+        default: log.error("\(attachment.name): \(error)")
+        }
         return error.ioErrno
     }
 }

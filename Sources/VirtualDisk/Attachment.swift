@@ -199,7 +199,16 @@ public final class Attachment: Sendable {
         try disk.chain.usage()
     }
 
+    /// The answer of `ctl` when writes have turned out to be refused, for the first who asks.
+    public func takeRefusalNews() -> AttachError? {
+        guard let refusal = disk.writeGate.refusal, disk.writeGate.takeNews() else { return nil }
+        return AttachError(refusal)
+    }
+
     private func change(_ body: () throws(DiskError) -> Void) throws(DiskError) {
+        guard isAttached else { throw gone() }
+        // Before it is counted: an end does not wait for a look through a folder.
+        try disk.writeGate.pass()
         try activity.update { (activity) throws(DiskError) in
             guard isAttached else { throw gone() }
             activity.writesRunning += 1

@@ -27,6 +27,7 @@ public struct AttachmentFacts: Encodable, Sendable {
     var subtype: String
     var virtualSize: UInt64
     var logicalSectorSize: Int
+    var physicalSectorSize: Int
     var blockSize: UInt64
     var identifier: String?
     var readOnly: Bool
@@ -44,6 +45,7 @@ public struct AttachmentFacts: Encodable, Sendable {
         case pathBase64 = "path_base64"
         case virtualSize = "virtual_size"
         case logicalSectorSize = "logical_sector_size"
+        case physicalSectorSize = "physical_sector_size"
         case blockSize = "block_size"
         case readOnly = "read_only"
         case attachedByUID = "attached_by_uid"
@@ -59,8 +61,9 @@ public struct AttachmentFacts: Encodable, Sendable {
         subtype = disk.subtype
         virtualSize = attachment.size
         logicalSectorSize = disk.logicalSectorSize
+        physicalSectorSize = disk.physicalSectorSize
         blockSize = disk.blockSize
-        identifier = disk.links.first?.identifier
+        identifier = disk.identifier
         readOnly = attachment.isReadOnly
         flags = attachment.flags.words
         lifetime = attachment.lifetime.word
@@ -69,11 +72,12 @@ public struct AttachmentFacts: Encodable, Sendable {
         state = attachment.isAttached ? "attached" : "ending"
         chain = disk.links.map { link in
             let (path, base64) = Self.shown(link.path)
-            return ChainLink(path: path, pathBase64: base64, identifier: link.identifier, resolvedBy: link.origin)
+            let identifier = link.layer?.identityText ?? disk.identifier
+            return ChainLink(path: path, pathBase64: base64, identifier: identifier, resolvedBy: link.origin)
         }
-        // None of the formats that this version attaches has a log.
-        logReplayedEntries = 0
+        logReplayedEntries = disk.links.reduce(0) { $0 + ($1.layer?.replayedEntries ?? 0) }
         warnings = disk.warnings
+        if let refusal = disk.writeGate.refusal { warnings.append("\(refusal)") }
         if attachment.flags.contains(.bypassDefaultEncryptionPolicy) {
             warnings.append("bypass-default-encryption-policy has no effect on this host")
         }
@@ -105,7 +109,8 @@ extension AttachmentFacts {
         if let pathBase64 { lines.append(("path_base64", pathBase64)) }
         lines += [
             ("format", format), ("subtype", subtype), ("virtual_size", "\(virtualSize)"),
-            ("logical_sector_size", "\(logicalSectorSize)"), ("block_size", "\(blockSize)"),
+            ("logical_sector_size", "\(logicalSectorSize)"), ("physical_sector_size", "\(physicalSectorSize)"),
+            ("block_size", "\(blockSize)"),
             ("identifier", identifier ?? "none"), ("read_only", readOnly ? "yes" : "no"),
             ("flags", flags.isEmpty ? "none" : flags.joined(separator: " ")), ("lifetime", lifetime),
             ("attached_by_uid", "\(attachedByUID)"), ("attached_at", attachedAt), ("state", state),

@@ -3,7 +3,6 @@ internal import ControlLanguage
 internal import ISOFormat
 internal import Platform
 internal import SystemPackage
-internal import VHDFormat
 
 /// Opens an image and all its parents: found, identified, locked, and never guessed.
 struct ChainOpening {
@@ -26,7 +25,9 @@ struct ChainOpening {
         var warnings: [String] = []
         let lock = try lock(leaf, exclusive: !isReadOnly, &warnings)
         switch try ImageKind.of(leaf.file, type: words.type) {
-        case .vhd: return try openVHD(leaf, lock, warnings)
+        case .vhd: return try openChain(leaf, .vhd, lock, warnings)
+        case .vhdx: return try openChain(leaf, .vhdx, lock, warnings + changeTracking(of: leaf))
+        case .vhdSet: throw VHDSet.refusal(of: leaf.path, names: files.names(in: leaf.path.removingLastComponent()))
         case .iso: return try openISO(leaf, lock, warnings)
         case .raw: return try openRaw(leaf, lock, warnings)
         }
@@ -96,13 +97,16 @@ struct ChainOpening {
             return OpenedDisk(
                 chain: Chain(leaf: try ISOImage.layer(leaf.file), isReadOnly: true),
                 kind: .iso,
+                identifier: facts?.identifier,
                 subtype: facts?.subtype ?? "",
                 blockSize: 0,
                 logicalSectorSize: ISOImage.sectorSize,
+                physicalSectorSize: ISOImage.sectorSize,
                 leaf: leaf,
-                links: [.init(path: leaf.path, identifier: facts?.identifier, origin: "request")],
+                links: [.init(path: leaf.path, origin: "request")],
                 locks: [lock].compactMap(\.self),
-                warnings: warnings + (facts?.warnings ?? [])
+                warnings: warnings + (facts?.warnings ?? []),
+                writeGate: WriteGate()
             )
         }
     }
@@ -113,50 +117,81 @@ struct ChainOpening {
             return OpenedDisk(
                 chain: Chain(leaf: FlatImage(leaf.file, size: size, storedBytes: size), isReadOnly: isReadOnly),
                 kind: .raw,
+                identifier: nil,
                 subtype: "raw",
                 blockSize: 0,
                 logicalSectorSize: 512,
+                physicalSectorSize: 512,
                 leaf: leaf,
-                links: [.init(path: leaf.path, identifier: nil, origin: "request")],
+                links: [.init(path: leaf.path, origin: "request")],
                 locks: [lock].compactMap(\.self),
-                warnings: warnings
+                warnings: warnings,
+                writeGate: WriteGate()
             )
         }
     }
 
-    private func openVHD(_ leaf: OpenImage, _ lock: FileLock?, _ warnings: [String]) throws(AttachError) -> OpenedDisk {
+    private func openChain(
+        _ leaf: OpenImage,
+        _ kind: ImageKind,
+        _ lock: FileLock?,
+        _ warnings: [String]
+    ) throws(AttachError) -> OpenedDisk {
+        let family: ImageFamily = kind == .vhdx ? .vhdx : .vhd
         let layer = try translating { () throws(DiskError) in
-            try VHDImage.open(leaf.file, options: VHDOpenOptions(writable: !isReadOnly))
+            try family.open(leaf.file, isWritable: !isReadOnly)
         }
         var parents = ParentChain(self, child: leaf, layer, lock, warnings)
         try parents.follow()
         return OpenedDisk(
-            chain: Chain(leaf: layer, parents: parents.layers, isReadOnly: isReadOnly),
-            kind: .vhd,
-            subtype: "\(layer.facts.footer.diskType)",
-            blockSize: layer.facts.blockSize,
-            logicalSectorSize: 512,
+            chain: Chain(leaf: layer.layer, parents: parents.layers, isReadOnly: isReadOnly),
+            kind: kind,
+            identifier: layer.identifier,
+            subtype: layer.subtype,
+            blockSize: layer.blockSize,
+            logicalSectorSize: layer.logicalSectorSize,
+            physicalSectorSize: layer.physicalSectorSize,
             leaf: leaf,
             links: parents.links,
             locks: parents.locks,
-            warnings: parents.warnings
+            warnings: parents.warnings,
+            writeGate: writeGate(leaf, layer)
         )
+    }
+
+    private func writeGate(_ leaf: OpenImage, _ layer: OpenLayer) -> WriteGate {
+        guard !isReadOnly, !words.breaksChildren else { return WriteGate() }
+        let search = ChildSearch(files, leaf, layer)
+        return WriteGate { search.harm() }
+    }
+
+    /// Hyper-V keeps record of changes beside the image, for backups; it will find that it was left out.
+    private func changeTracking(of leaf: OpenImage) -> [String] {
+        guard !isReadOnly else { return [] }
+        return ["rct", "mrt"].compactMap { suffix in
+            let path = FilePath(bytes: leaf.path.bytes + ".\(suffix)".utf8)
+            guard (try? files.open(path, writing: false)) != nil else { return nil }
+            return
+                "\(path): Hyper-V tracks changes of this image in it; it will find the image changed offline, and make its next "
+                + "backup a full one"
+        }
     }
 
     /// Opens a file that may turn out to be a parent. `accept` is asked before a lock is taken, and again under it.
     func openParent(
         _ path: FilePath,
+        _ family: ImageFamily,
         _ warnings: inout [String],
-        accept: (OpenImage, any VHDLayer) throws(AttachError) -> Bool
-    ) throws(AttachError) -> (OpenImage, any VHDLayer, FileLock?)? {
+        accept: (OpenImage, OpenLayer) throws(AttachError) -> Bool
+    ) throws(AttachError) -> (OpenImage, OpenLayer, FileLock?)? {
         let image = try files.open(path, writing: false)
-        let layer = try translating { () throws(DiskError) in try VHDImage.open(image.file) }
+        let layer = try translating { () throws(DiskError) in try family.open(image.file) }
         guard try accept(image, layer) else { return nil }
         try claims.claim(image.status.identity, as: .parent, for: holder, path: image.path.string)
         try files.checkHostFlags(image)
         let lock = try lock(image, exclusive: false, &warnings)
         // What was read before the lock may be old: its tables are read again, and it must still be the same disk.
-        let locked = try translating { () throws(DiskError) in try VHDImage.open(image.file) }
+        let locked = try translating { () throws(DiskError) in try family.open(image.file) }
         guard try accept(image, locked) else { return nil }
         return (image, locked, lock)
     }

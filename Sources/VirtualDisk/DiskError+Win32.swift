@@ -28,7 +28,7 @@ extension Win32Error {
             case .parentSizeMismatch: .vhdChildParentSizeMismatch
             case .chainCycle: .vhdDifferencingChainCycleDetected
             case .errorInParent: .vhdDifferencingChainErrorInParent
-            case .readOnly: .writeProtect
+            case .readOnly, .hasChildren: .writeProtect
             case .noSpace: .diskFull
             case .outOfRange: .invalidParameter
             case .io: .vhdMetadataReadFailure
@@ -45,6 +45,7 @@ extension DiskError {
         switch kind {
         case .noSpace, .outOfRange: .noSpace
         case .readOnly: .readOnlyFileSystem
+        case .hasChildren: .notPermitted
         case .gone: .noSuchAddressOrDevice
         case .interrupted: .interrupted
         default: .ioError

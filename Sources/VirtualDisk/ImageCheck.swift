@@ -37,21 +37,13 @@ public enum ImageCheck {
     }
 
     private static func check(_ file: any HostFile, _ type: AttachWords.ImageType) throws -> CheckReport {
-        if try isVHDX(file, type) { return try VHDXImage.check(file) }
         switch try ImageKind.of(file, type: type) {
         case .vhd: return try VHDImage.check(file)
+        case .vhdx: return try VHDXImage.check(file)
+        case .vhdSet:
+            throw AttachError(.notSupported, "a VHD Set can't be checked, only its .avhdx files", path: file.path)
         case .iso: throw cannot("an ISO or UDF image", file)
         case .raw: throw cannot("a raw disk", file)
-        }
-    }
-
-    private static func isVHDX(_ file: any HostFile, _ type: AttachWords.ImageType) throws -> Bool {
-        switch type {
-        case .vhdx: return true
-        case .automatic:
-            if case .tail = try VHDImage.recognize(file) { return false }
-            return try VHDXImage.recognize(file)
-        default: return false
         }
     }
 

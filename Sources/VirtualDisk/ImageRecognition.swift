@@ -1,11 +1,16 @@
 internal import BlockDevice
+internal import ByteIO
 internal import ControlLanguage
 internal import ISOFormat
+internal import SystemPackage
 internal import VHDFormat
+internal import VHDXFormat
 
 /// The provider that a file belongs to, found by content, never by name (formats.md §1).
 enum ImageKind: String, Sendable {
     case vhd
+    case vhdx
+    case vhdSet = "vhdset"
     case iso
     case raw
 
@@ -17,6 +22,12 @@ enum ImageKind: String, Sendable {
             switch type {
             case .raw: return .raw
             case .vhd: return .vhd
+            case .vhdSet: return .vhdSet
+            case .vhdx:
+                guard try VHDXImage.recognize(file) else {
+                    throw AttachError(.fileCorrupt, "no VHDX file identifier at its start", path: file.path)
+                }
+                return .vhdx
             case .iso:
                 guard try ISOImage.recognize(file) != nil else {
                     throw AttachError(
@@ -27,7 +38,6 @@ enum ImageKind: String, Sendable {
                 }
                 return .iso
             case .automatic: return try recognize(file)
-            case .vhdx, .vhdSet: throw unsupported(file)
             }
         } catch let error as DiskError {
             throw AttachError(error)
@@ -40,29 +50,30 @@ enum ImageKind: String, Sendable {
 
     private static func recognize(_ file: any HostFile) throws -> ImageKind {
         let vhd = try VHDImage.recognize(file)
-        if case .tail = vhd { return .vhd }
-        if try startsWithVHDX(file) { throw unsupported(file) }
+        let isVHDX = try VHDXImage.recognize(file)
+        if case .tail = vhd, try !isVHDX || endsAsFixedVHD(file) { return .vhd }
+        if isVHDX, try file.size() >= smallestVHDX || !VHDSet.isSet(file.path) { return .vhdx }
         if case .substitute = vhd { return .vhd }
         if try ISOImage.recognize(file) != nil { return .iso }
         // Cookies that can't be trusted: let the provider say what is wrong with them.
         if case .damaged = vhd { return .vhd }
+        // Of sets nothing is known but the name; it only makes the answer a better one.
+        if VHDSet.isSet(file.path) { return .vhdSet }
         throw AttachError(
             .virtDiskProviderNotFound,
-            "this is no VHD and no ISO or UDF image; for a raw disk say type=raw",
+            "this is no VHD, no VHDX, and no ISO or UDF image; for a raw disk say type=raw",
             path: file.path
         )
     }
 
-    private static func startsWithVHDX(_ file: any HostFile) throws(DiskError) -> Bool {
-        guard try file.size() >= 65_536 else { return false }
-        return try file.readBytes("file identifier", at: 0, count: 8) == Array("vhdxfile".utf8)
-    }
+    /// The fixed parts of a VHDX reach this far.
+    private static let smallestVHDX: UInt64 = 1 << 20
 
-    private static func unsupported(_ file: any HostFile) -> AttachError {
-        AttachError(
-            .virtDiskProviderNotFound,
-            "VHDX images can't be attached by this version; convert with: qemu-img convert -O vpc -o force_size=on",
-            path: file.path
-        )
+    /// Whether the footer at the end says "fixed". Then the bytes at the start are a guest's, whatever they look like. With any other
+    /// footer they are not: a dynamic VHD begins with a copy of its footer, so a file that begins as a VHDX is one, and what stands at its
+    /// end is a guest's.
+    private static func endsAsFixedVHD(_ file: any HostFile) throws -> Bool {
+        let type = try file.readBytes("footer", at: try file.size() - 512, count: 512).load(UInt32.self, at: 60, .big)
+        return type == 2
     }
 }

@@ -1,6 +1,5 @@
 internal import BlockDevice
 internal import SystemPackage
-internal import VHDFormat
 
 /// Turns what a child says about its parent into paths of this host, in the order in which they are tried (formats.md §2.8, §3.9).
 struct ParentSearch {
@@ -16,7 +15,7 @@ struct ParentSearch {
     let candidates: [Candidate]
 
     /// - Parameter child: the canonical path of the child image.
-    init(_ reference: VHDParentReference, child: FilePath) {
+    init(_ reference: ParentReference, child: FilePath) {
         let folder = child.removingLastComponent()
         var found: [Candidate] = []
         func add(_ paths: [FilePath], _ origin: String) {

@@ -52,7 +52,7 @@ public struct PermanentRecord: Codable, Sendable, Hashable {
 extension Attachment {
     /// What tells this image from another one that later has the same path: the id in the image, or else the file itself.
     var identity: String {
-        if let identifier = disk.links.first?.identifier { return "\(disk.kind.rawValue):\(identifier)" }
+        if let identifier = disk.identifier { return "\(disk.kind.rawValue):\(identifier)" }
         let status = disk.leaf.status
         let born = (try? disk.leaf.descriptor.birthTime()) ?? nil
         return

@@ -16,7 +16,7 @@ struct WindowsPath {
             // The prefix of long paths: `\\?\C:\…`, `\\?\UNC\server\share\…`, `\\?\Volume{…}\…`.
             parts.removeFirst()
             if let first = parts.first, first.uppercased() == "UNC" { parts.removeFirst(min(3, parts.count)) }
-            if let first = parts.first, first.hasPrefix("Volume{") { parts.removeFirst() }
+            if let first = parts.first, first.lowercased().hasPrefix("volume{") { parts.removeFirst() }
         } else if text.hasPrefix("\\\\") {
             parts.removeFirst(min(2, parts.count))
         }

@@ -34,8 +34,8 @@ enum HelpText {
 
         WORDS of attach, here and in MOUNTPOINT/ctl
           readonly  permanent  no-drive-letter  no-local-host  no-security-descriptor
-          name=NAME  type=auto|vhd|iso|raw  parent=PATH  owner=UID group=GID mode=0NNN  sd=SDDL
-          support-compressed-volumes  support-encrypted-files  no-lock  flags=0xN
+          name=NAME  type=auto|vhd|vhdx|iso|raw  parent=PATH  owner=UID group=GID mode=0NNN  sd=SDDL
+          support-compressed-volumes  support-encrypted-files  no-lock  break-children  flags=0xN
           Scripts need no verbs: write 'attach PATH [WORD...]' or 'detach NAME' as a line to MOUNTPOINT/ctl,
           and read MOUNTPOINT/ctl for what is attached, what went wrong, and all the words explained.
 

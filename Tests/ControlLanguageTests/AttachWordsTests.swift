@@ -33,7 +33,7 @@ import Testing
     @Test func takesEveryOtherWord() throws {
         let words = try attachWords(
             "provider-flags=0x7 version=2 type=vhdset name=a.b owner=0 group=4294967294 mode=0640 "
-                + "parent=/p/1 'parent=b c' parent=/p/1 support-compressed-volumes support-encrypted-files no-lock"
+                + "parent=/p/1 'parent=b c' parent=/p/1 support-compressed-volumes support-encrypted-files no-lock break-children"
         )
         #expect(words.providerFlags == 7)
         #expect(words.version == 2)
@@ -44,6 +44,7 @@ import Testing
         #expect(words.supportsCompressedVolumes)
         #expect(words.supportsEncryptedFiles)
         #expect(words.omitsLock)
+        #expect(words.breaksChildren)
     }
 
     @Test(
@@ -121,6 +122,7 @@ import Testing
 
     @Test(arguments: [
         ("ro", true), ("permanent", true), ("flags=7", true), ("type=nonsense", true), ("no-lock", true),
+        ("break-children", true),
         ("parent=x", true),
         ("allow_other", false), ("fsname=x", false), ("rw", false), ("readonly=1", false), ("name", false), ("", false),
         ("state-dir=/x", false),
@@ -133,7 +135,7 @@ import Testing
         ("", ""), ("ro", "readonly"), ("flags=0x3", "readonly no-drive-letter"),
         ("permanent flags=0xC0", "permanent flags=0xc0"),
         ("mode=7 owner=1", "owner=1 mode=07"), ("parent=b sd=D: parent=a", "sd=D: parent=b parent=a"),
-        ("no-lock type=raw name=n", "type=raw name=n no-lock"),
+        ("break-children no-lock type=raw name=n", "type=raw name=n no-lock break-children"),
         ("version=0 provider-flags=16", "provider-flags=0x10 version=0"),
     ])
     func writesTheShortestWords(line: String, expected: String) throws {

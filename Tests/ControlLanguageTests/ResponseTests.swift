@@ -45,7 +45,7 @@ import Testing
             "attach PATH", "detach NAME|PATH [force]", "info NAME|PATH", "list", "flags=", "provider-flags=0",
             "version=1", "type=", "name=",
             "sd=", "owner=", "group=", "mode=", "parent=", "support-compressed-volumes", "support-encrypted-files",
-            "no-lock",
+            "no-lock", "break-children",
         ] {
             #expect(help.contains(word))
         }

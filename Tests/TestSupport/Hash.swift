@@ -13,7 +13,7 @@ public func sha256(of content: SparseBytes) throws -> String {
     try withScratchFolder { scratch in
         let path = try scratch.write(content, to: "hashed")
         let script = "openssl dgst -sha256 -r -- \"$0\" 2> /dev/null || sha256sum -- \"$0\""
-        return try hash(run("sh", "-c", script, path).checked())
+        return try hash(run(["sh", "-c", script, path], timeout: .seconds(240)).checked())
     }
 }
 

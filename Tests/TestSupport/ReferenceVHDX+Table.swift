@@ -22,7 +22,8 @@ struct ReferenceTable {
         var anchored: [Range<UInt64>] = []
         // Holes are zeros: blocks that are not present.
         try content.forEachStoredPage { start, page in
-            for offset in stride(from: start, to: start + UInt64(page.count), by: 8) where needed.contains(offset) {
+            let part = needed.clamped(to: start..<start + UInt64(page.count))
+            for offset in stride(from: part.lowerBound, to: part.upperBound, by: 8) {
                 let entry = try page.load(UInt64.self, at: Int(offset - start), .little)
                 guard entry != 0 else { continue }
                 let index = (offset - needed.lowerBound) / 8

@@ -44,11 +44,12 @@ extension VHDXBuilder {
             Self.mib, logOffset + UInt64(logLength), metadataOffset + UInt64(metadataLength),
             tableOffset + UInt64(usedTableLength),
         ]
-        let regionsEnd = (structures + extraRegions.map { $0.offset + UInt64($0.length) }).max() ?? Self.mib
+        let regionsEnd = (structures + extraRegions.map { $0.offset &+ UInt64($0.length) }).max() ?? Self.mib
         var end = payloadOffset ?? roundUp(regionsEnd, Self.mib)
         let chunks = Set(blocks.filter { $0.value.state == .partiallyPresent }.map { $0.key / chunkRatio })
             .union(extraBitmaps)
-        for block in order ?? blocks.keys.sorted() {
+        let order = order ?? []
+        for block in order + Set(blocks.keys).subtracting(order).sorted() {
             guard let content = blocks[block] else { continue }
             let chunk = block / chunkRatio
             if !bitmapsAreLast, chunks.contains(chunk), built.bitmapOffsets[chunk] == nil {

@@ -132,7 +132,7 @@ public struct VHDXBuilder: Sendable {
 
     // MARK: Where things are
 
-    /// The blocks in their physical order; ascending by default.
+    /// The blocks in their physical order; the others follow in ascending order.
     public var order: [UInt64]?
     /// Free MiBs in front of a block.
     public var gaps: [UInt64: UInt64] = [:]

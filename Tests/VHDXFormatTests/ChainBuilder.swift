@@ -5,12 +5,14 @@ struct ChainBuilder {
     /// The layers, the leaf first.
     var layers: [VHDXBuilder]
 
-    /// Makes a chain of random layers, each of its own geometry; parents may be smaller or larger than their children.
+    /// Makes a chain of random layers, each of its own geometry; parents may be smaller or larger than their children, unless they
+    /// are to be `alike`.
     init(
         depth: Int,
         size: UInt64,
         blockSizes: [UInt32],
         logicalSectorSize: UInt32? = nil,
+        alike: Bool = false,
         using random: inout SeededGenerator
     ) {
         let sector: UInt32 = logicalSectorSize ?? [512, 4096].randomElement(using: &random) ?? 512
@@ -20,7 +22,8 @@ struct ChainBuilder {
         }
         layers = [layer(base, size)]
         while layers.count < depth {
-            let size = [size, size, size * 3 / 4, size * 5 / 4].randomElement(using: &random) ?? size
+            let sizes = alike ? [size] : [size, size, size * 3 / 4, size * 5 / 4]
+            let size = sizes.randomElement(using: &random) ?? size
             var child = layer(.differencing, size)
             child.setParent(layers[0], file: "layer \(depth - layers.count).vhdx")
             layers.insert(child, at: 0)

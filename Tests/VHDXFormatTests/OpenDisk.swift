@@ -8,7 +8,7 @@ struct OpenDisk {
     let device: Chain
     let leaf: VHDXLayer
 
-    /// Opens a file above its parents, the nearest first. Parents are never opened for writing.
+    /// Opens a file above its parents, the nearest first. Parents are never opened for writing. The log is emptied by `finish` only.
     init(_ file: any HostFile, parents: some Sequence<MemoryFile> = [], writable: Bool) throws(DiskError) {
         leaf = try VHDXImage.open(file, options: VHDXOpenOptions(isWritable: writable, checkpointDelay: nil))
         var below: [any ImageLayer] = []
@@ -20,6 +20,9 @@ struct OpenDisk {
     init(_ files: [MemoryFile], writable: Bool) throws(DiskError) {
         try self.init(files[0], parents: files.dropFirst(), writable: writable)
     }
+
+    /// What a user should know about the leaf.
+    var warnings: [String] { leaf.facts.warnings }
 
     /// The last writer has gone.
     func finish() throws(DiskError) {

@@ -40,7 +40,8 @@ enum LibVHDI {
             let (folder, raw) = (try scratch.makeFolder("mounted"), scratch.path("vhdi.raw"))
             let script = """
                 vhdimount "$IMAGE" "$FOLDER" > /dev/null || exit 1
-                cp "$FOLDER/vhdi1" "$RAW"; status=$?
+                # Each layer has a file: the base is vhdi1, the leaf the last.
+                cp "$(ls -v "$FOLDER"/vhdi* | tail -n 1)" "$RAW"; status=$?
                 fusermount -u "$FOLDER" || umount -l "$FOLDER"
                 exit $status
                 """

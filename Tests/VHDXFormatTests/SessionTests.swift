@@ -1,6 +1,6 @@
-import Glibc
 import BlockDevice
 import ByteIO
+import Glibc
 import TestSupport
 import Testing
 import VHDXFormat

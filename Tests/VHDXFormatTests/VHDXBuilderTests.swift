@@ -118,11 +118,15 @@ struct VHDXBuilderTests {
         ]
     }
 
-    /// libvhdi knows parents, and not the log.
+    /// libvhdi knows parents, and not the log. Past a parent's end it gives errors, and it shows the parent where a child says zeros: the
+    /// layers are of one size here, and have no such blocks.
     @Test(.enabled(if: LibVHDI.isThere, "vhdimount is not there, or FUSE"), arguments: 1...3 as ClosedRange<UInt64>)
     func libvhdiReadsBuiltChains(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
-        let chain = ChainBuilder(depth: 2, size: 6 << 20, blockSizes: .small, using: &random)
+        var chain = ChainBuilder(depth: 2, size: 6 << 20, blockSizes: .small, alike: true, using: &random)
+        for (block, content) in chain.layers[0].blocks where [.undefined, .zero, .unmapped].contains(content.state) {
+            chain.layers[0].blocks[block] = nil
+        }
         try withScratchFolder { scratch in
             for (index, layer) in chain.layers.enumerated() {
                 try scratch.write(layer.build().content, to: chain.names[index])

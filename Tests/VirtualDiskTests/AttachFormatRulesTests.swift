@@ -163,13 +163,36 @@ struct AttachFormatRulesTests {
         }
     }
 
-    @Test func vhdxIsForALaterVersion() throws {
+    // MARK: VHD Sets
+
+    /// Nothing is known of a set but its name; the answer names the disks that it is made of.
+    @Test(arguments: ["Data.vhds", "Data.VHDS readonly", "data.vhds type=vhdset"])
+    func aVHDSetNamesItsDisks(_ request: String) throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)
-            var content = SparseBytes(count: 4 << 20)
-            content.store(Array("vhdxfile".utf8), at: 0)
-            try scratch.write(content, to: "a.vhdx")
-            scene.expectRefusal(.virtDiskProviderNotFound, "VHDX", of: "a.vhdx readonly")
+            let file = request.split(separator: " ").first.map(String.init) ?? ""
+            try scratch.write([UInt8](repeating: 3, count: 260 << 10), to: file)
+            let members = [1, 2].map { "Data_12345678-9ABC-DEF0-1234-56789ABCDEF\($0).avhdx" }
+            for member in members + ["Other_12345678-9ABC-DEF0-1234-56789ABCDEF1.avhdx", "Data.avhdx"] {
+                try scratch.write([1], to: member)
+            }
+            let refused = scene.expectRefusal(.vhdInvalidType, "VHD Set", members[0], members[1], of: request)
+            #expect(refused?.text.contains("Other") == false)
+            #expect(refused?.text.contains("Data.avhdx") == false)
+        }
+    }
+
+    @Test func aVHDSetWithoutDisks() throws {
+        try withScratchFolder { scratch in
+            let scene = AttachScene(scratch)
+            try scratch.write([UInt8](repeating: 3, count: 260 << 10), to: "a.vhds")
+            scene.expectRefusal(.vhdInvalidType, "VHD Set", "beside it", of: "a.vhds")
+            scene.expectRefusal(.fileCorrupt, of: "a.vhds type=vhdx")
+            try scene.makeVHD("b.vhds")
+            // Content decides where it is known.
+            #expect(try scene.attach("b.vhds").size == 65_536)
+            try scene.detach("b")
+            scene.expectRefusal(.vhdInvalidType, "VHD Set", of: "b.vhds type=vhdset")
         }
     }
 
@@ -200,6 +223,7 @@ struct AttachFormatRulesTests {
         (.chainCycle, 0xC03A_0018, 40, 5),
         (.errorInParent, 0xC03A_0019, 121, 5),
         (.readOnly, 19, 30, 30),
+        (.hasChildren, 19, 30, 1),
         (.noSpace, 112, 28, 28),
         (.outOfRange, 87, 22, 28),
         (.io, 0xC03A_0010, 5, 5),

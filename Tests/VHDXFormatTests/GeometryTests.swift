@@ -1,0 +1,133 @@
+import BlockDevice
+import TestSupport
+import Testing
+import VHDXFormat
+
+/// Every legal block size, both sector sizes, several chunks, disks of 64 TiB.
+struct GeometryTests {
+    @Test(arguments: [UInt32].all, [512, 4096] as [UInt32])
+    func everyBlockSizeWithBothSectorSizes(_ blockSize: UInt32, _ sector: UInt32) throws {
+        var random = SeededGenerator(seed: UInt64(blockSize) + UInt64(sector))
+        let size = UInt64(blockSize) * 3 + 4096 * 5
+        let parent = VHDXBuilder.random(
+            .dynamic,
+            size: size,
+            blockSizes: [blockSize],
+            logicalSectorSize: sector,
+            using: &random
+        )
+        var child = VHDXBuilder.random(
+            .differencing,
+            size: size,
+            blockSizes: [blockSize],
+            logicalSectorSize: sector,
+            using: &random
+        )
+        child.setParent(parent, file: "parent.vhdx")
+        try check([child, parent], using: &random)
+    }
+
+    /// Chunks are of 4 GiB with small sectors and of 32 GiB with large ones; the bitmaps' entries stand between the blocks'.
+    @Test(arguments: [1, 2, 32, 256] as [UInt32], [512, 4096] as [UInt32])
+    func severalChunks(_ mib: UInt32, _ sector: UInt32) throws {
+        var random = SeededGenerator(seed: UInt64(mib) + UInt64(sector))
+        let blockSize = mib << 20
+        let chunk = UInt64(sector) << 23
+        let size = chunk * 3 + UInt64(blockSize) + 4096
+        var layers = [VHDXBuilder.Subtype.differencing, .dynamic].map { subtype in
+            var layer = VHDXBuilder(subtype, size: size, blockSize: blockSize)
+            (layer.logicalSectorSize, layer.hasStaleBits) = (sector, subtype == .differencing)
+            return layer
+        }
+        layers[0].setParent(layers[1], file: "parent.vhdx")
+        // The first and the last blocks of each chunk, in both layers.
+        let ratio = chunk / UInt64(blockSize)
+        let blocks = Set((0...3).flatMap { [$0 * ratio, $0 * ratio + 1, max(1, $0 * ratio) - 1] } as [UInt64])
+        for block in blocks.filter({ $0 < layers[0].blockCount }).sorted() {
+            for index in layers.indices {
+                layers[index].addMarks(to: block, partial: index == 0 && block % 2 == 0, using: &random)
+            }
+        }
+        #expect(Set(layers[0].build().bitmapOffsets.keys).count >= 2)
+        try check(layers, using: &random)
+    }
+
+    /// A disk of 64 TiB with blocks of 1 MiB has a table of 512 MiB, of which next to nothing is stored: so little is read of it.
+    @Test(arguments: [1, 2, 32, 256] as [UInt32], [VHDXBuilder.Subtype.dynamic, .differencing])
+    func disksOf64TiB(_ mib: UInt32, _ subtype: VHDXBuilder.Subtype) throws {
+        var random = SeededGenerator(seed: UInt64(mib))
+        var builder = VHDXBuilder(subtype, size: 64 << 40, blockSize: mib << 20)
+        if subtype == .differencing { builder.setParent(builder, file: "parent.vhdx") }
+        let last = builder.blockCount - 1
+        for block in [0, 1, 4095, 4096, last / 2, last - 1, last] {
+            builder.addMarks(to: block, partial: subtype == .differencing && block % 2 == 1, using: &random)
+        }
+        builder.order = [last, 0, last / 2]
+        let files = try check([builder], using: &random)
+        #expect(files[0].content.storedBytes < 64 << 20, "the file is not sparse")
+        let counted = CountingFile(files[0])
+        let disk = try OpenDisk(counted, writable: true)
+        try DiskModel(builder.shown()).checkSparsely(disk.device, using: &random)
+        #expect(counted.readBytes < 32 << 20, "\(counted.readBytes) bytes were read of a file with next to none")
+    }
+
+    @Test(arguments: [512, 4096] as [UInt32])
+    func theSmallestDisks(_ sector: UInt32) throws {
+        var random = SeededGenerator(seed: 1)
+        for subtype in VHDXBuilder.Subtype.allCases {
+            let builder = VHDXBuilder.random(
+                subtype,
+                size: UInt64(sector),
+                blockSizes: .small,
+                logicalSectorSize: sector,
+                using: &random
+            )
+            try check([builder], using: &random)
+        }
+    }
+
+    @Test func blockSizesMayDifferInAChain() throws {
+        var random = SeededGenerator(seed: 5)
+        var layers: [VHDXBuilder] = []
+        for blockSize in [2, 32, 1, 8, 4] as [UInt32] {
+            var layer = VHDXBuilder.random(
+                layers.isEmpty ? .dynamic : .differencing,
+                size: 33 << 20,
+                blockSizes: [blockSize << 20],
+                logicalSectorSize: 512,
+                using: &random
+            )
+            if let parent = layers.first { layer.setParent(parent, file: "parent.vhdx") }
+            layers.insert(layer, at: 0)
+        }
+        try check(layers, using: &random)
+    }
+
+    /// Opens the layers, the leaf first, and compares the disk with the model.
+    @discardableResult
+    private func check(_ layers: [VHDXBuilder], using random: inout SeededGenerator) throws -> [MemoryFile] {
+        let files = layers.map { MemoryFile($0.build().content) }
+        let shown = layers.reversed().reduce(nil as SparseBytes?) { $1.shown(over: $0) }
+        let disk = try OpenDisk(files, writable: false)
+        try DiskModel(shown ?? SparseBytes()).checkSparsely(disk.device, using: &random)
+        #expect(disk.leaf.facts.blockSize == UInt64(layers[0].blockSize))
+        return files
+    }
+}
+
+extension VHDXBuilder {
+    /// Makes a block present, and puts some bytes to its ends and its middle.
+    fileprivate mutating func addMarks(to block: UInt64, partial: Bool, using random: inout SeededGenerator) {
+        let start = block * UInt64(blockSize)
+        blocks[block] = .full
+        if partial {
+            let sectors = Int(sectorsPerBlock)
+            let present = (0..<sectors).map { $0 % 7 == 0 || $0 % 5 == 1 || $0 > sectors - 3 }
+            blocks[block] = Block(.partiallyPresent, present: present)
+        }
+        for place in [start, start + UInt64(blockSize) / 2 - 3000, start + UInt64(blockSize) - 9000] where place < size
+        {
+            disk.store(random.bytes(Int(min(9000, size - place))), at: place)
+        }
+    }
+}
