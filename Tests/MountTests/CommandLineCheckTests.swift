@@ -116,6 +116,13 @@ import Testing
                 let damaged = try run([CommandLineScene.program, "check", image] + words)
                 #expect(damaged.status == 2 && damaged.output.hasPrefix("damaged: "), "\(damaged.output)")
             }
+            builder.entryOverrides = [:]
+            builder.edit(.file, at: 0, [UInt8](repeating: 0, count: 512))
+            let beheaded = try scene.folder.write(builder.build().content, to: "beheaded")
+            #expect(
+                try check(beheaded, "type=vhdx", in: scene).output.hasPrefix("damaged: file identifier at offset 0: ")
+            )
+            #expect(try check(try scene.text("text"), "type=vhdx", in: scene).status == 1)
         }
     }
 
