@@ -18,6 +18,8 @@ struct VHDXCheck {
     var report = CheckReport()
     /// What takes which part of the file.
     var used: Occupancy
+    /// Behind the headers and the log.
+    private(set) var structuresEnd: UInt64 = 1 << 20
 
     init(_ file: any HostFile) {
         self.file = file
@@ -88,6 +90,7 @@ struct VHDXCheck {
         }
         guard let log else { return true }
         try used.add("log", log.range)
+        structuresEnd = max(structuresEnd, log.range.upperBound)
         guard !isEmpty else { return true }
         let size = try file.size()
         do throws(DiskError) {

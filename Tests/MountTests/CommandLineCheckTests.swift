@@ -150,8 +150,9 @@ import Testing
                 let image = scene.path("theirs")
                 try run("qemu-img", "convert", "-O", format, "-o", options, disk, image).checked()
                 let result = try check(image, in: scene)
-                // qemu begins the data of a VHDX some MiB behind the regions, and nothing uses those.
-                #expect(result.status == (format == "vhdx" ? 3 : 0), "\(format): \(result.output)")
+                // When it converts to a fixed VHDX it leaves behind the room that it had allocated at first.
+                let isLeaky = options == "subformat=fixed"
+                #expect(result.status == (isLeaky ? 3 : 0), "\(format): \(result.output)")
                 #expect(!result.output.contains("damaged: "), "\(format): \(result.output)")
             }
             var builder = VHDXBuilder(.dynamic, disk: try scene.folder.read("disk.raw"), blockSize: 1 << 20)

@@ -70,6 +70,15 @@ struct CheckTests {
         #expect(report.lines.first == "leak: file at offset \(6 << 20): \(3 << 20) bytes that nothing uses")
     }
 
+    @Test("A little room behind the regions, as QEMU leaves it, is none", arguments: [1, 4, 5] as [UInt64])
+    func roomBehindTheRegions(_ count: UInt64) throws {
+        var builder = Self.dynamic
+        builder.gaps[0] = count
+        let report = try check(builder.build().content)
+        #expect(report.count(.note) == (count <= 4 ? 1 : 0), "\(report.lines)")
+        #expect(report.leakedBytes == (count <= 4 ? 0 : count << 20), "\(report.lines)")
+    }
+
     @Test("What lies behind the last block is a leak in whole MiB", arguments: [512, 1 << 20, (5 << 20) + 512])
     func leakAtTheEnd(_ surplus: UInt64) throws {
         var builder = Self.dynamic
