@@ -48,7 +48,8 @@ struct VHDXCheck {
 
     private mutating func checkHeaders(_ choice: HeaderChoice) throws(DiskError) {
         try used.add("file identifier and headers", 0..<1 << 20)
-        try checkChecksum("header \(2 - choice.slot)", at: Header.offsets[1 - choice.slot], "head", Header.byteCount)
+        // A power cut may leave the header that does not count half written: that is why there are two.
+        for warning in choice.warnings { report.note(warning + "; the next session that writes restores it") }
         let number = choice.header.sequenceNumber
         if number > .max - LogWriter.sequenceReserve {
             report.note("the header's sequence number \(number) is near its maximum: it is attached readonly only")

@@ -56,7 +56,7 @@ public final class VHDXLayer: WritableImageLayer {
         let fileSize = try opened.file.size()
         let scan = try TableScan(
             of: opened.file,
-            tableOffset: opened.regions.tableRange.lowerBound,
+            table: opened.regions.tableRange,
             rules: rules,
             fileSize: fileSize,
             isWritable: options.isWritable
