@@ -131,7 +131,16 @@ struct CheckTests {
         longer.logGUID = [UInt8](repeating: 9, count: 16)
         longer.logEntries = [.init(1)]
         longer.logEntries[0].lastFileOffset = (8 << 20) + 4096
-        for (builder, words) in [(number, "sequence number"), (zero, "state ZERO"), (longer, "1 entries")] {
+        // Power may go while the header that does not count is written.
+        var checksum = Self.dynamic
+        checksum.edit(.header1, at: 4, UInt32(7), fixesChecksum: false)
+        var signature = Self.dynamic
+        signature.edit(.header2, at: 0, [0])
+        for (builder, words) in [
+            (number, "sequence number"), (zero, "state ZERO"), (longer, "1 entries"),
+            (checksum, "header 1 at offset 65536: its checksum is 0x7,"),
+            (signature, "header 2 at offset 131072: the signature 'head' is missing"),
+        ] {
             let report = try check(builder.build().content)
             #expect(report.count(.damaged) == 0 && report.count(.note) > 0, "\(report.lines)")
             #expect(report.lines.contains { $0.hasPrefix("note: ") && $0.contains(words) }, "\(report.lines)")
