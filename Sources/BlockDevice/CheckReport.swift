@@ -84,7 +84,7 @@ extension CheckReport {
         let leaks = count(.leak) == 0 ? "" : ", \(leakedBytes) bytes leaked"
         let verdict =
             if count(.damaged) > 0 {
-                "damaged, \(count(.damaged)) findings" + leaks
+                "damaged, \(count(.damaged)) finding\(count(.damaged) == 1 ? "" : "s")" + leaks
             } else if count(.leak) > 0 {
                 "not damaged" + leaks
             } else {

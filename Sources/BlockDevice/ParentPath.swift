@@ -10,9 +10,17 @@ public enum ParentPath: Sendable, Hashable {
     case name(String)
 }
 
-extension ParentPath {
-    /// What stands in the image.
+extension [ParentPath] {
+    /// What stands in the image, each text once.
     public var text: String {
+        var texts: [String] = []
+        for path in self where !texts.contains(path.text) { texts.append(path.text) }
+        return texts.joined(separator: ", ")
+    }
+}
+
+extension ParentPath {
+    fileprivate var text: String {
         switch self {
         case .relative(let text), .absolute(let text), .url(let text), .name(let text): text
         }

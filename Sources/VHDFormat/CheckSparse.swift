@@ -88,7 +88,7 @@ extension VHDCheck {
             if !overflow, room <= size { try used.add(.spare, locator.range.lowerBound..<room) }
         }
         let parent = VHDParentReference(header)
-        let paths = parent.paths.map(\.text).joined(separator: ", ")
+        let paths = parent.paths.text
         report.note(
             "its parent, which is not checked here, has the unique id \(parent.uniqueID) and is "
                 + (paths.isEmpty ? "named nowhere" : "said to be \(paths)")

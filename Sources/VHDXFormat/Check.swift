@@ -18,6 +18,8 @@ struct VHDXCheck {
     var report = CheckReport()
     /// What takes which part of the file.
     var used: Occupancy
+    /// Behind the headers and the log.
+    private(set) var structuresEnd: UInt64 = 1 << 20
 
     init(_ file: any HostFile) {
         self.file = file
@@ -46,31 +48,31 @@ struct VHDXCheck {
 
     private mutating func checkHeaders(_ choice: HeaderChoice) throws(DiskError) {
         try used.add("file identifier and headers", 0..<1 << 20)
-        // A power cut may leave the header that does not count half written: that is why there are two.
-        for warning in choice.warnings { report.note(warning + "; the next session that writes restores it") }
+        let (name, offset) = ("header \(2 - choice.slot)", Header.offsets[1 - choice.slot])
+        if let fault = try checksumFault(of: name, at: offset, "head", Header.byteCount) {
+            // A power cut may leave the header that does not count half written: that is why there are two.
+            report.note("\(name) at offset \(offset): \(fault); the next session that writes restores it")
+        }
         let number = choice.header.sequenceNumber
         if number > .max - LogWriter.sequenceReserve {
             report.note("the header's sequence number \(number) is near its maximum: it is attached readonly only")
         }
     }
 
-    /// Reports a structure of which there is another, good copy.
-    private mutating func checkChecksum(
-        _ name: String,
+    /// What is wrong with a structure of which there is another, good copy.
+    private func checksumFault(
+        of name: String,
         at offset: UInt64,
         _ signature: String,
         _ count: Int
-    ) throws(DiskError) {
-        guard try file.size() >= offset + UInt64(count) else {
-            return report.damage(name, at: offset, "it is behind the end of the file")
-        }
+    ) throws(DiskError) -> String? {
+        guard try file.size() >= offset + UInt64(count) else { return "it is behind the end of the file" }
         let bytes = try file.readBytes(name, at: offset, count: count)
         guard bytes.starts(with: Array(signature.utf8)), let found = try? bytes.load(UInt32.self, at: 4, .little) else {
-            return report.damage(name, at: offset, "the signature '\(signature)' is missing")
+            return "the signature '\(signature)' is missing"
         }
         let expected = bytes.crc32c(checksumAt: 4)
-        guard found != expected else { return }
-        report.damage(name, at: offset, "its checksum is \(hex(found)), expected \(hex(expected))")
+        return found == expected ? nil : "its checksum is \(hex(found)), expected \(hex(expected))"
     }
 
     // MARK: The log
@@ -89,6 +91,7 @@ struct VHDXCheck {
         }
         guard let log else { return true }
         try used.add("log", log.range)
+        structuresEnd = max(structuresEnd, log.range.upperBound)
         guard !isEmpty else { return true }
         let size = try file.size()
         do throws(DiskError) {
@@ -114,10 +117,9 @@ struct VHDXCheck {
     private mutating func checkedRegions() throws(DiskError) -> RegionTable {
         let regions = try RegionTable(in: file)
         if let repair = regions.repair {
-            let count = report.count(.damaged)
             let (name, offset) = ("region table \(repair.copy + 1)", RegionTable.offsets[repair.copy])
-            try checkChecksum(name, at: offset, "regi", RegionTable.byteCount)
-            if report.count(.damaged) == count { report.damage(name, at: offset, "it differs from the other one") }
+            let fault = try checksumFault(of: name, at: offset, "regi", RegionTable.byteCount)
+            report.damage(name, at: offset, fault ?? "it differs from the other one")
         }
         for range in regions.ranges {
             let name =
@@ -144,7 +146,7 @@ struct VHDXCheck {
                 "the parent locator has no 'parent_linkage'"
             )
         }
-        let paths = parent.paths.map(\.text).joined(separator: ", ")
+        let paths = parent.paths.text
         report.note(
             "its parent, which is not checked here, has the DataWriteGuid "
                 + parent.linkages.map(\.windowsText).joined(separator: " or ") + " and is "

@@ -2,6 +2,9 @@ internal import BlockDevice
 internal import ByteIO
 
 extension VHDXCheck {
+    /// QEMU makes every file 8 MiB long and begins the data there, and nothing uses what is between that and the regions.
+    private static let usualRoom: UInt64 = 4 << 20
+
     /// Checks every entry of the block allocation table, what overlaps, and what nothing uses.
     mutating func checkTable(_ metadata: DiskMetadata, _ regions: RegionTable) throws(DiskError) {
         let layout = BlockLayout(
@@ -32,11 +35,19 @@ extension VHDXCheck {
         report.subject += ", \(entries.present) of \(layout.blockCount) blocks of \(layout.blockSize) bytes allocated"
 
         let mebibyte: UInt64 = 1 << 20
+        let structuresEnd = max(structuresEnd, regions.ranges.map(\.upperBound).max() ?? 0)
         try used.inspect(upTo: try file.size(), &report) { (_, _, _) throws(DiskError) in
         } gap: { gap, report in
             let start = (gap.lowerBound + mebibyte - 1) & ~(mebibyte - 1)
             let end = gap.upperBound & ~(mebibyte - 1)
-            if start < end { report.leak(start..<end, "that nothing uses") }
+            guard start < end else { return }
+            if start == structuresEnd, end - start <= Self.usualRoom {
+                report.note(
+                    "the \(end - start) bytes behind the regions, at offset \(start), are unused, as QEMU leaves them"
+                )
+            } else {
+                report.leak(start..<end, "that nothing uses")
+            }
         }
     }
 }

@@ -37,6 +37,8 @@ public enum ImageCheck {
     }
 
     private static func check(_ file: any HostFile, _ type: AttachWords.ImageType) throws -> CheckReport {
+        // Its first bytes may be what is damaged.
+        if type == .vhdx { return try VHDXImage.check(file) }
         switch try ImageKind.of(file, type: type) {
         case .vhd: return try VHDImage.check(file)
         case .vhdx: return try VHDXImage.check(file)

@@ -51,7 +51,7 @@ struct CheckTests {
             #expect(report.lines.first?.contains(part) == true, "\(part) is not in \(report.lines)")
         }
         #expect(report.lines.first?.hasPrefix("damaged: ") == true)
-        #expect(report.lines.last?.hasPrefix("result: damaged, 1 findings") == true)
+        #expect(report.lines.last?.hasPrefix("result: damaged, 1 finding") == true)
         #expect(recorded.operationCount == 0, "the check has changed the file")
     }
 
