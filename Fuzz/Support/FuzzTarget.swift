@@ -75,11 +75,12 @@ public struct FuzzTarget: Sendable {
             try FuzzFailure.unless(error.kind.isAboutContent, "opening for writing fails with \(error.kind): \(error)")
             return
         }
-        let written = probe.pieceToWrite
+        let (written, zeroed) = (probe.pieceToWrite, probe.pieceToZero)
         let disk = Chain(leaf: layer, isReadOnly: false)
         do throws(DiskError) {
             try written.bytes.withBytes { (bytes) throws(DiskError) in try disk.write(bytes, at: written.offset) }
             try disk.synchronize()
+            try disk.zero(zeroed.offset..<zeroed.offset + UInt64(zeroed.bytes.count))
         } catch {
             try FuzzFailure.unless(
                 [.noSpace, .limit].contains(error.kind) || error.kind.isAboutContent,
@@ -87,7 +88,9 @@ public struct FuzzTarget: Sendable {
             )
             return
         }
-        let expected = shown.map { $0.overwritten(by: written) } + [written]
+        let expected =
+            shown.map { $0.overwritten(by: written).overwritten(by: zeroed) }
+            + [written.overwritten(by: zeroed), zeroed]
         try DiskProbe.expect(expected, on: disk, "after writing")
         let again: any WritableImageLayer
         do throws(DiskError) {
