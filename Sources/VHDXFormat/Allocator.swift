@@ -5,16 +5,26 @@ struct Allocator {
     /// Places of blocks that were freed in this session, or never got linked. Only the same block may use such a place again: a reader
     /// or writer that is still on its way there then meets no other block's bytes.
     private var anchors: [UInt64: UInt64] = [:]
-    private var used: UsedSpace
+    /// Nil while the table has not been read whole.
+    private var used: UsedSpace?
+    /// Blocks in the state ZERO whose entry has an offset.
+    private(set) var zeroBlocksWithOffset: [UInt64]
     /// The file was so long when it was opened: what lies before that may hold other bytes than zeros.
     private let oldFileSize: UInt64
 
     /// The pages of the file (in units of 4,096 bytes) with changes that no flush has taken yet.
     var changedPages: Set<UInt64> = []
 
-    init(used: UsedSpace, fileSize: UInt64) {
-        self.used = used
-        oldFileSize = fileSize
+    init(_ scan: TableScan) {
+        used = scan.used
+        zeroBlocksWithOffset = scan.zeroBlocksWithOffset
+        oldFileSize = scan.fileSize
+    }
+
+    /// Reads the table if it was too long for that at attach. Nothing has been written yet.
+    mutating func complete(_ opened: OpenedFile) throws(DiskError) {
+        guard used == nil else { return }
+        self = Allocator(try TableScan(of: opened, limit: .max, isWritable: true))
     }
 
     /// Finds room for a payload block and makes it zero. The block is not linked yet.
@@ -50,7 +60,7 @@ struct Allocator {
 
     private mutating func takeRoom(_ size: UInt64, _ file: FailStopFile) throws(DiskError) -> UInt64 {
         let fileSize = try file.size()
-        if let place = used.take(size / UsedSpace.unit, fileSize: fileSize) { return place }
+        if let place = used?.take(size / UsedSpace.unit, fileSize: fileSize) { return place }
         guard file.canChangeSize else {
             throw DiskError(.noSpace, "the device has no room for another block", path: file.path)
         }
@@ -59,7 +69,7 @@ struct Allocator {
             throw DiskError(.noSpace, "the file would have more than \(UsedSpace.fileSizeLimit) bytes", path: file.path)
         }
         try file.truncate(to: place + size)
-        _ = used.insert(place..<place + size)
+        _ = used?.insert(place..<place + size)
         return place
     }
 

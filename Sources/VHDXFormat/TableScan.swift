@@ -5,10 +5,11 @@ internal import ByteIO
 struct TableScan {
     /// Entries of ZERO blocks with an offset, which Hyper-V can't read: no more pages than this are put right.
     private static let repairPageLimit = 16
-    /// Without writing, a longer table than this is not read at attach; each entry is checked when it is used, as always.
-    static let readOnlyLimit: UInt64 = 32 << 20
+    /// A table of which more than this is stored is not read at attach, but before the first write. Each entry is checked when it is used,
+    /// as always.
+    static let attachLimit: UInt64 = 32 << 20
 
-    /// What is in use; nil when the table was too long to be read.
+    /// What is in use, for who writes; nil when the table was too long to be read.
     private(set) var used: UsedSpace?
     /// Blocks in the state ZERO whose entry has an offset.
     private(set) var zeroBlocksWithOffset: [UInt64] = []
@@ -16,7 +17,7 @@ struct TableScan {
     private(set) var warnings: [String] = []
 
     private let path: String
-    private let fileSize: UInt64
+    let fileSize: UInt64
     private let rules: EntryRules
     private let isWritable: Bool
     private var reservedBits = 0
@@ -26,45 +27,42 @@ struct TableScan {
 
     private var layout: BlockLayout { rules.layout }
 
-    init(
-        of file: any HostFile,
-        table: Range<UInt64>,
-        rules: EntryRules,
-        fileSize: UInt64,
-        isWritable: Bool
-    ) throws(DiskError) {
-        path = file.path
-        self.fileSize = fileSize
-        self.rules = rules
+    /// - Parameter limit: read at most so many bytes of the table.
+    init(of opened: OpenedFile, limit: UInt64, isWritable: Bool) throws(DiskError) {
+        path = opened.file.path
+        fileSize = try opened.file.size()
+        rules = opened.rules
         self.isWritable = isWritable
         guard fileSize <= UsedSpace.fileSizeLimit else {
             throw DiskError(
                 .limit,
                 "the file has \(fileSize) bytes, at most \(UsedSpace.fileSizeLimit) can be handled",
-                path: file.path
+                path: path
             )
         }
         var used = UsedSpace(fileSize: fileSize)
         for range in rules.reserved.ranges { _ = used.insert(range) }
         let entries = StoredEntries(
-            of: file,
-            in: table,
+            of: opened.file,
+            in: opened.regions.tableRange,
             count: rules.layout.entryCount,
-            limit: isWritable ? .max : Self.readOnlyLimit
+            limit: limit
         )
         let isComplete = try entries.forEach { (index, entry) throws(DiskError) in try check(entry, index, &used) }
         if let chunk = partialChunks.subtracting(bitmapChunks).min(), isComplete {
             throw rules.missingBitmap(chunk)
         }
         guard isComplete else {
-            warnings.append(
-                "the block allocation table stores more than \(Self.readOnlyLimit) bytes: it was not searched for overlapping blocks; "
-                    + "'vhdfs check' does that"
-            )
+            if !isWritable {
+                warnings.append(
+                    "the block allocation table stores more than \(limit) bytes: it was not searched for overlapping blocks; "
+                        + "'vhdfs check' does that"
+                )
+            }
             return
         }
         if hasAnchors, isWritable { try keepAnchors(entries, &used) }
-        self.used = used
+        if isWritable { self.used = used }
         if reservedBits > 0 {
             warnings.append("reserved bits are set in \(reservedBits) entries of the block allocation table")
         }

@@ -11,13 +11,14 @@ extension VHDXLayer {
     /// failure it may be called again.
     func prepare(_ allocator: inout Allocator) throws(DiskError) {
         guard !isPrepared.load(ordering: .relaxed) else { return }
-        try replayed?.apply(through: file)
+        try allocator.complete(opened)
+        try opened.replayed?.apply(through: file)
         try log.withLock { (log) throws(DiskError) in try log?.beginSession() }
-        replayed?.didApply()
-        if let (copy, bytes) = repairs.regionTable {
+        opened.replayed?.didApply()
+        if let (copy, bytes) = opened.regions.repair {
             try replace(at: RegionTable.offsets[copy], with: bytes, &allocator)
         }
-        for block in repairs.zeroBlocksWithOffset {
+        for block in allocator.zeroBlocksWithOffset {
             allocator.changedPages.insert(try table.setEntry(BlockEntry(.zero), ofBlock: block))
         }
         isPrepared.store(true, ordering: .releasing)
@@ -52,8 +53,8 @@ extension VHDXLayer {
     private func flush() throws(DiskError) {
         let (changes, pages, fileSize) = try allocator.withLock {
             (allocator) throws(DiskError) -> ([MetadataCache.Snapshot], Set<UInt64>, UInt64) in
-            let pages = allocator?.changedPages ?? []
-            allocator?.changedPages = []
+            let pages = allocator.changedPages
+            allocator.changedPages = []
             return (cache.changes(), pages, try file.size())
         }
         do throws(DiskError) {
@@ -64,7 +65,7 @@ extension VHDXLayer {
             try log.withLock { (log) throws(DiskError) in try log?.append(logged, fileSize: fileSize) }
             try cache.writeBack(changes)
         } catch {
-            allocator.withLock { $0?.changedPages.formUnion(pages) }
+            allocator.withLock { $0.changedPages.formUnion(pages) }
             throw error
         }
         idleCheckpoint?.schedule(self)

@@ -228,16 +228,13 @@ extension VHDXLayer {
 
     /// Changes tables under the allocator's lock, when there is room in the next flush for it.
     private func changing<R>(_ body: (inout Allocator) throws(DiskError) -> R) throws(DiskError) -> R {
+        guard pageLimit > 0 else {
+            throw DiskError(.readOnly, "the image was opened for reading", path: file.path)
+        }
         while true {
             let result: R? = try allocator.withLock { (allocator) throws(DiskError) in
-                guard var current = allocator else {
-                    throw DiskError(.readOnly, "the image was opened for reading", path: file.path)
-                }
-                guard current.changedPages.count + Self.pagesOfOneChange <= pageLimit else { return nil }
-                // Moved out and back in: a copy of the map at each change would be dear.
-                allocator = nil
-                defer { allocator = current }
-                return try body(&current)
+                guard allocator.changedPages.count + Self.pagesOfOneChange <= pageLimit else { return nil }
+                return try body(&allocator)
             }
             if let result { return result }
             try synchronize()

@@ -9,30 +9,22 @@ internal import Synchronization
 /// happens under `allocator`'s lock, in `VHDXLayer+Writing.swift`; flushes are in `VHDXLayer+Flushing.swift`.
 /// Lock order: `flushing`, then `allocator`, then `log`, then the cache's.
 public final class VHDXLayer: WritableImageLayer {
-    /// What the first write puts right.
-    struct Repairs: Sendable {
-        var regionTable: (copy: Int, bytes: [UInt8])?
-        var zeroBlocksWithOffset: [UInt64]
-    }
-
     public let file: FailStopFile
     public let size: UInt64
     /// What the file says about itself.
     public let facts: VHDXFacts
 
+    let opened: OpenedFile
     let layout: BlockLayout
     let table: BlockTable
     let cache: MetadataCache
     let hasParent: Bool
     private let rules: EntryRules
 
-    /// The file with its log laid over it, while the log is not replayed into it.
-    let replayed: ReplayedFile?
-    let repairs: Repairs
+    let allocator: Locked<Allocator>
     /// Nil when the disk is not to be written.
-    let allocator: Locked<Allocator?>
     let log: Locked<LogWriter?>
-    /// How many pages one flush can log.
+    /// How many pages one flush can log; 0 when the disk is not to be written.
     let pageLimit: Int
     /// Whether everything has been done that must be before the first write; set once.
     let isPrepared = Atomic(false)
@@ -45,7 +37,7 @@ public final class VHDXLayer: WritableImageLayer {
         let opened = try OpenedFile(file, isWritable: options.isWritable)
         let metadata = opened.metadata
         self.file = FailStopFile(opened.file)
-        replayed = opened.replayed
+        self.opened = opened
         size = metadata.size
         hasParent = metadata.hasParent
         layout = opened.layout
@@ -53,21 +45,12 @@ public final class VHDXLayer: WritableImageLayer {
         cache = MetadataCache(self.file)
         table = BlockTable(at: opened.regions.tableRange.lowerBound, layout: layout, cache: cache)
 
-        let fileSize = try opened.file.size()
-        let scan = try TableScan(
-            of: opened.file,
-            table: opened.regions.tableRange,
-            rules: rules,
-            fileSize: fileSize,
-            isWritable: options.isWritable
-        )
-        repairs = Repairs(regionTable: opened.regions.repair, zeroBlocksWithOffset: scan.zeroBlocksWithOffset)
+        let scan = try TableScan(of: opened, limit: TableScan.attachLimit, isWritable: options.isWritable)
+        allocator = Locked(Allocator(scan))
         var writer: LogWriter?
         if options.isWritable, let log = opened.log { writer = LogWriter(opened.choice, log: log, file: self.file) }
         pageLimit = writer?.pageLimit ?? 0
         log = Locked(writer)
-        let used = options.isWritable ? scan.used : nil
-        allocator = Locked(used.map { Allocator(used: $0, fileSize: fileSize) })
         idleCheckpoint = options.isWritable ? options.checkpointDelay.map { IdleCheckpoint(delay: $0) } : nil
         facts = VHDXFacts(
             diskType: metadata.hasParent ? .differencing : metadata.leavesBlocksAllocated ? .fixed : .dynamic,

@@ -34,10 +34,10 @@ struct ChildSearch: Sendable {
     func harm() -> DiskError? {
         let names = files.names(in: image.removingLastComponent()).sorted()
         if let set = set(among: names) {
-            return refusal("it belongs to the VHD Set \(set), whose records would no longer be true")
+            return refusal("it belongs to the VHD Set \(set), whose records would be wrong then")
         }
         if let child = child(among: names) {
-            return refusal("\(child) has it as its parent, and would be worthless")
+            return refusal("\(child) has it as its parent and would be worthless then")
         }
         return nil
     }
@@ -45,7 +45,7 @@ struct ChildSearch: Sendable {
     private func refusal(_ reason: String) -> DiskError {
         DiskError(
             .hasChildren,
-            "it is not written to: \(reason); attach it with break-children if that does not matter, or else readonly",
+            "writes are refused: \(reason); attach it readonly, or with break-children if that does not matter",
             path: image.string
         )
     }

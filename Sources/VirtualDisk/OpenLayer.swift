@@ -156,14 +156,7 @@ struct ParentReference: Sendable {
     init(_ reference: VHDXParentReference) {
         // Zeros stand for no identity, in a parent too: they must never match.
         accepted = reference.linkages.filter { $0 != .zero }
-        // A VHDX has no field for the bare name; whatever its paths say, the parent may have been put beside it.
-        let names = reference.paths.compactMap { path -> ParentPath? in
-            switch path {
-            case .relative(let text), .absolute(let text): .name(text)
-            case .url, .name: nil
-            }
-        }
-        paths = reference.paths + names
+        paths = reference.paths
         timestamp = nil
     }
 }

@@ -119,10 +119,14 @@ public struct ReferenceVHDX: Sendable {
         content.forEachStoredPage { offset, page in
             guard let place = places[offset >> 20] else { return }
             let start = place + offset % (1 << 20)
-            let bits = bitmaps[start / blockSize]
-            for sector in stride(from: start, to: min(size, start + UInt64(page.count)), by: Int(sectorSize)) {
-                if let bits, !bits[Int(sector % blockSize / sectorSize)] { continue }
-                let end = min(size, sector + sectorSize, start + UInt64(page.count))
+            let pageEnd = min(size, start + UInt64(page.count))
+            guard let bits = bitmaps[start / blockSize] else {
+                if start < pageEnd { shown.store(Array(page[..<Int(pageEnd - start)]), at: start, keepingHoles: true) }
+                return
+            }
+            for sector in stride(from: start, to: pageEnd, by: Int(sectorSize))
+            where bits[Int(sector % blockSize / sectorSize)] {
+                let end = min(sector + sectorSize, pageEnd)
                 shown.store(Array(page[Int(sector - start)..<Int(end - start)]), at: sector, keepingHoles: true)
             }
         }

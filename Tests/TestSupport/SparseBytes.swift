@@ -107,8 +107,9 @@ public struct SparseBytes: Sendable {
         count = size
     }
 
-    /// Whether there is a page at `offset`, and how far that or the hole reaches.
+    /// Whether there is a page at `offset`, and how far that or the hole reaches. Behind the end all is a hole.
     public func allocation(at offset: UInt64, limit: UInt64) -> HostAllocation {
+        guard offset < count else { return HostAllocation(isData: false, end: max(offset, limit)) }
         let limit = min(limit, count)
         var page = offset / Self.pageSize
         let isData = pages[page] != nil

@@ -17,9 +17,8 @@ struct DamagedImage: CustomTestStringConvertible {
     }
 
     var name: String
-    var file: SparseBytes
-    /// What the disk shows where it opens, above nothing.
-    var shown: SparseBytes
+    /// Makes the file. The files of all rows together would fill the memory.
+    var builder: VHDXBuilder
     var readOnly: Verdict
     var writable: Verdict
     /// Whether the first write can't repair it.
@@ -38,8 +37,7 @@ struct DamagedImage: CustomTestStringConvertible {
         var builder = builder
         change(&builder)
         self.name = name
-        file = builder.build().content
-        shown = builder.shown()
+        self.builder = builder
         self.readOnly = readOnly
         self.writable = writable ?? readOnly
         self.staysDamaged = staysDamaged
@@ -51,7 +49,7 @@ struct DamagedImage: CustomTestStringConvertible {
     }
 
     private func check(writable: Bool, _ verdict: Verdict) throws {
-        let recorded = RecordingFile(file)
+        let recorded = RecordingFile(builder.build().content)
         let disk: OpenDisk
         do {
             disk = try OpenDisk(recorded, writable: writable)
@@ -70,7 +68,7 @@ struct DamagedImage: CustomTestStringConvertible {
         if case .warns = verdict {
             #expect(!disk.warnings.isEmpty, "\(name), writable \(writable): no warning")
         }
-        do { try DiskModel(shown).check(disk.device) } catch {
+        do { try DiskModel(builder.shown()).check(disk.device) } catch {
             throw TestSupportError("\(name), writable \(writable): \(error)")
         }
         #expect(recorded.operationCount == 0, "\(name): opening or reading changed the file")
@@ -79,7 +77,7 @@ struct DamagedImage: CustomTestStringConvertible {
 
     /// The first write repairs what is damaged, and changes nothing else.
     private func checkWriting(_ disk: OpenDisk, _ recorded: RecordingFile) throws {
-        var shown = shown
+        var shown = builder.shown()
         try disk.device.store([0x5A], at: shown.count / 2)
         try disk.finish()
         shown.store([0x5A], at: shown.count / 2)
@@ -101,6 +99,13 @@ struct DamagedImage: CustomTestStringConvertible {
 extension VHDXBuilder {
     /// A sound disk of 12 MiB in blocks of 1 MiB, of which four are stored; in the middle there is none.
     static func base(_ subtype: Subtype = .dynamic) -> VHDXBuilder {
+        subtype == .differencing ? baseChild : baseDisk
+    }
+
+    private static let baseDisk = makeBase(.dynamic)
+    private static let baseChild = makeBase(.differencing)
+
+    private static func makeBase(_ subtype: Subtype) -> VHDXBuilder {
         var builder = VHDXBuilder(subtype, size: 12 << 20, blockSize: 1 << 20)
         for block in [0, 2, 3, 5] as [UInt64] {
             builder.blocks[block] = .full

@@ -164,7 +164,9 @@ struct LogTests {
         scene.builder.fileLength = last
         var expected = scene.shown([1: 0x11])
         expected.zero(block << 20..<(block + 1) << 20)
-        // What the builder stores behind the new end does not reach the file: it is cut.
-        try LogScene.check(scene.builder.build().content, shows: expected, entries: 1)
+        let content = scene.builder.build().content
+        try LogScene.check(content, shows: expected, entries: 1)
+        let disk = try OpenDisk(MemoryFile(content), writable: false)
+        try DiskModel(expected).checkHoles(of: disk.device)
     }
 }

@@ -85,7 +85,8 @@ struct AttachVHDXParentTests {
         }
     }
 
-    @Test func relativeComesBeforeAbsolute() throws {
+    /// Relative, absolute, volume, and last the name beside; a wrong one on the way hides nothing.
+    @Test func theOrderOfThePaths() throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)
             try child(
@@ -94,16 +95,21 @@ struct AttachVHDXParentTests {
                 .absolute("C:\\a\\p.vhdx"),
                 .relative("r\\p.vhdx")
             )
-            for folder in ["v", "a", "folder/r"] {
-                try scratch.makeFolder(folder)
+            let places = [
+                ("folder/r", "relative-path"), ("a", "absolute-path"), ("v", "absolute-path"), ("folder", "name"),
+            ]
+            for (folder, _) in places {
+                try run("mkdir", "-p", scratch.path(folder)).checked()
                 try scene.makeVHDX("\(folder)/p.vhdx")
             }
-            try expectParent("folder/r/p.vhdx", by: "relative-path", scene)
-            // A wrong one on the way hides nothing.
-            try scene.makeVHDX("folder/r/p.vhdx", fill: 9)
-            try run("rm", scratch.path("v/p.vhdx")).checked()
-            try expectParent("a/p.vhdx", by: "absolute-path", scene)
-            try run("rm", scratch.path("a/p.vhdx")).checked()
+            for (index, (folder, origin)) in places.enumerated() {
+                try expectParent("\(folder)/p.vhdx", by: origin, scene)
+                if index % 2 == 0 {
+                    try scene.makeVHDX("\(folder)/p.vhdx", fill: 9)
+                } else {
+                    try run("rm", scratch.path("\(folder)/p.vhdx")).checked()
+                }
+            }
             scene.expectRefusal(.vhdChildParentIDMismatch, "09090909", of: "folder/child.avhdx")
             try scene.makeVHDX("other.vhdx")
             try expectParent("other.vhdx", by: "parent=", of: "folder/child.avhdx parent=other.vhdx", scene)
