@@ -36,8 +36,12 @@ public struct CheckReport: Sendable {
     public func count(_ severity: Severity) -> Int { counts[severity, default: 0] }
 
     /// A structure breaks a rule.
-    public mutating func damage(_ structure: String, at offset: UInt64, _ what: String) {
-        add(.damaged, "\(structure) at offset \(offset): \(what)")
+    public mutating func damage(
+        _ structure: @autoclosure () -> String,
+        at offset: UInt64,
+        _ what: @autoclosure () -> String
+    ) {
+        add(.damaged, "\(structure()) at offset \(offset): \(what())")
     }
 
     /// A range of the file is used by nothing.
@@ -61,10 +65,10 @@ public struct CheckReport: Sendable {
         }
     }
 
-    private mutating func add(_ severity: Severity, _ text: String) {
+    private mutating func add(_ severity: Severity, _ text: @autoclosure () -> String) {
         let count = count(severity) + 1
         counts[severity] = count
-        if count <= Self.findingLimit { findings.append(Finding(severity: severity, text: text)) }
+        if count <= Self.findingLimit { findings.append(Finding(severity: severity, text: text())) }
     }
 }
 

@@ -7,6 +7,7 @@ struct Allocator {
     private var anchors: [UInt64: UInt64] = [:]
     /// Nil while the table has not been read whole.
     private var used: UsedSpace?
+    private var damage: DiskError?
     /// Blocks in the state ZERO whose entry has an offset.
     private(set) var zeroBlocksWithOffset: [UInt64]
     /// The file was so long when it was opened: what lies before that may hold other bytes than zeros.
@@ -29,7 +30,14 @@ struct Allocator {
     /// Reads the table if it was too long for that at attach. Nothing has been written yet.
     mutating func complete(_ opened: OpenedFile) throws(DiskError) {
         guard used == nil else { return }
-        self = Allocator(try TableScan(of: opened, limit: .max, isWritable: true))
+        // Not again with each write that is tried.
+        if let damage { throw damage }
+        do throws(DiskError) {
+            self = Allocator(try TableScan(of: opened, limit: .max, isWritable: true))
+        } catch {
+            damage = error
+            throw error
+        }
     }
 
     /// Finds room for a payload block and makes it zero. The block is not linked yet.

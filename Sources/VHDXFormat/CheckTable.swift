@@ -138,10 +138,9 @@ private struct EntryCheck {
         try used.add(owner, range)
     }
 
-    /// Where a block is; nil if that is not inside the file, which may be cut to sectors behind its last block.
+    /// Where a block is; nil if that is not inside the file.
     private func range(of entry: BlockEntry, _ size: UInt64) -> Range<UInt64>? {
-        let end = (fileSize + 511) & ~511
-        return end >= size && entry.offset <= end - size ? entry.offset..<entry.offset + size : nil
+        fileSize >= size && entry.offset <= fileSize - size ? entry.offset..<entry.offset + size : nil
     }
 
     private func damaged(_ entry: BlockEntry, _ index: UInt64, _ what: String, _ report: inout CheckReport) {

@@ -9,7 +9,7 @@ struct LogScan {
     /// No more than so many times the log's length is read for checksums: entries that claim to overlap would take for ever.
     private static let workFactor: UInt64 = 4
     /// No more descriptors than this are kept.
-    private static let descriptorLimit: UInt64 = 1 << 20
+    private static let descriptorLimit: UInt64 = 1 << 17
 
     init(_ log: LogPlace, guid: GUID, in file: any HostFile) throws(DiskError) {
         let entries = try Self.validEntries(log, guid, file)

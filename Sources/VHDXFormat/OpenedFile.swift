@@ -18,7 +18,8 @@ struct OpenedFile {
     let rules: EntryRules
     let warnings: [String]
 
-    init(_ file: any HostFile, isWritable: Bool) throws(DiskError) {
+    /// - Parameter logLimit: a log of more bytes than this is not replayed.
+    init(_ file: any HostFile, isWritable: Bool, logLimit: UInt64 = .max) throws(DiskError) {
         guard try VHDXImage.recognize(file) else {
             throw DiskError(.fileCorrupt, "file identifier: the signature 'vhdxfile' is missing", path: file.path)
         }
@@ -30,6 +31,9 @@ struct OpenedFile {
 
         log = try LogPlace(header, fileSize: file.size(), path: file.path, isWritable: isWritable)
         if let log, header.logGUID != .zero {
+            guard log.length <= logLimit else {
+                throw DiskError(.limit, "the log has \(log.length) bytes, more than is read for this", path: file.path)
+            }
             let replay = try LogReplay(log, header, in: file)
             let overlay = ReplayedFile(file, replay)
             (replayed, replayedEntries, self.file) = (overlay, replay.entryCount, overlay)

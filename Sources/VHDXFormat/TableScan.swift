@@ -109,8 +109,7 @@ struct TableScan {
     }
 
     private func checkEnd(_ range: Range<UInt64>, _ index: UInt64, _ entry: BlockEntry) throws(DiskError) {
-        // A file may be cut to sectors behind its last block.
-        guard range.upperBound > (fileSize + 511) & ~511 else { return }
+        guard range.upperBound > fileSize else { return }
         throw DiskError(
             .truncated,
             "block allocation table: entry \(index) puts a block at offset \(range.lowerBound)–\(range.upperBound), the file ends at "

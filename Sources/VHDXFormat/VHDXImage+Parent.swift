@@ -2,7 +2,8 @@ public import BlockDevice
 
 extension VHDXImage {
     /// How a file names its parent; nil if it has none. Looks at everything but the block allocation table, so that many files can be asked.
+    /// For the same reason one with a long log that is not empty is not read.
     public static func parent(of file: any HostFile) throws(DiskError) -> VHDXParentReference? {
-        try OpenedFile(file, isWritable: false).metadata.parent
+        try OpenedFile(file, isWritable: false, logLimit: 16 << 20).metadata.parent
     }
 }

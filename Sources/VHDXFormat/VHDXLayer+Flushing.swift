@@ -13,11 +13,12 @@ extension VHDXLayer {
         guard !isPrepared.load(ordering: .relaxed) else { return }
         try allocator.complete(opened)
         try opened.replayed?.apply(through: file)
-        try log.withLock { (log) throws(DiskError) in try log?.beginSession() }
+        let identity = try log.withLock { (log) throws(DiskError) in
+            try log?.beginSession()
+            return log?.dataWriteGUID
+        }
+        if let identity { currentDataWriteGUID.withLock { $0 = identity } }
         opened.replayed?.didApply()
-        // What was cut within a sector behind the last block is made whole.
-        let size = try file.size()
-        if size % 512 != 0 { try file.truncate(to: (size + 511) & ~511) }
         if let (copy, bytes) = opened.regions.repair {
             try replace(at: RegionTable.offsets[copy], with: bytes, &allocator)
         }

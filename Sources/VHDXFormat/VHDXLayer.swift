@@ -24,6 +24,8 @@ public final class VHDXLayer: WritableImageLayer {
     let allocator: Locked<Allocator>
     /// Nil when the disk is not to be written.
     let log: Locked<LogWriter?>
+    /// Apart from `log`, which is held over syncs: who asks for it must not wait for the storage.
+    let currentDataWriteGUID: Locked<GUID>
     /// How many pages one flush can log; 0 when the disk is not to be written.
     let pageLimit: Int
     /// Whether everything has been done that must be before the first write; set once.
@@ -51,6 +53,7 @@ public final class VHDXLayer: WritableImageLayer {
         if options.isWritable, let log = opened.log { writer = LogWriter(opened.choice, log: log, file: self.file) }
         pageLimit = writer?.pageLimit ?? 0
         log = Locked(writer)
+        currentDataWriteGUID = Locked(opened.choice.header.dataWriteGUID)
         idleCheckpoint = options.isWritable ? options.checkpointDelay.map { IdleCheckpoint(delay: $0) } : nil
         facts = VHDXFacts(
             diskType: metadata.hasParent ? .differencing : metadata.leavesBlocksAllocated ? .fixed : .dynamic,
@@ -67,9 +70,7 @@ public final class VHDXLayer: WritableImageLayer {
     }
 
     /// What children would record of this disk now: it changes with the first write of a session.
-    public var dataWriteGUID: GUID {
-        log.withLock { $0?.dataWriteGUID } ?? facts.dataWriteGUID
-    }
+    public var dataWriteGUID: GUID { currentDataWriteGUID.withLock { $0 } }
 
     // MARK: Reading
 

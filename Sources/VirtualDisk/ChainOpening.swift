@@ -16,6 +16,8 @@ struct ChainOpening {
     let isReadOnly: Bool
 
     private var words: AttachWords { files.words }
+    /// A device is an image only when the request says what kind of one.
+    private var allowsDevice: Bool { words.type != .automatic }
 
     /// Opens the disk whose leaf is the file at `path`. Nothing is changed in any file.
     func open(_ path: FilePath) throws(AttachError) -> OpenedDisk {
@@ -27,7 +29,8 @@ struct ChainOpening {
         switch try ImageKind.of(leaf.file, type: words.type) {
         case .vhd: return try openChain(leaf, .vhd, lock, warnings)
         case .vhdx: return try openChain(leaf, .vhdx, lock, warnings + changeTracking(of: leaf))
-        case .vhdSet: throw VHDSet.refusal(of: leaf.path, names: files.names(in: leaf.path.removingLastComponent()))
+        case .vhdSet:
+            throw VHDSet.refusal(of: leaf.path, names: files.names(in: leaf.path.removingLastComponent()) ?? [])
         case .iso: return try openISO(leaf, lock, warnings)
         case .raw: return try openRaw(leaf, lock, warnings)
         }
@@ -36,10 +39,10 @@ struct ChainOpening {
     /// An ISO image that may not be written gets the answer that helps, whatever its file's permissions say.
     private func openLeaf(_ path: FilePath) throws(AttachError) -> OpenImage {
         do {
-            return try files.open(path, writing: !isReadOnly)
+            return try files.open(path, writing: !isReadOnly, allowBlockDevice: allowsDevice)
         } catch {
             guard !isReadOnly, [.accessDenied, .writeProtect].contains(error.error),
-                let image = try? files.open(path, writing: false),
+                let image = try? files.open(path, writing: false, allowBlockDevice: allowsDevice),
                 let kind = try? ImageKind.of(image.file, type: words.type), kind == .iso
             else { throw error }
             throw Self.isoIsReadOnly(path)
@@ -192,7 +195,13 @@ struct ChainOpening {
         let lock = try lock(image, exclusive: false, &warnings)
         // What was read before the lock may be old: its tables are read again, and it must still be the same disk.
         let locked = try translating { () throws(DiskError) in try family.open(image.file) }
-        guard try accept(image, locked) else { return nil }
+        guard try accept(image, locked) else {
+            throw AttachError(
+                .sharingViolation,
+                "it was changed while it was being opened as a parent; attach again",
+                path: image.path.string
+            )
+        }
         return (image, locked, lock)
     }
 

@@ -32,7 +32,7 @@ struct ChildSearch: Sendable {
 
     /// Why a write would do harm; nil when it would not, as far as can be seen.
     func harm() -> DiskError? {
-        let names = files.names(in: image.removingLastComponent()).sorted()
+        let names = (files.names(in: image.removingLastComponent()) ?? []).sorted()
         if let set = set(among: names) {
             return refusal("it belongs to the VHD Set \(set), whose records would be wrong then")
         }
@@ -62,14 +62,16 @@ struct ChildSearch: Sendable {
         let candidates = names.lazy.filter { name in
             Self.extensions.contains { name.lowercased().hasSuffix($0) }
         }
-        return candidates.prefix(Self.limit).first(where: isChild)
+        // A file may have many names.
+        var seen: Set<FileIdentity> = [file]
+        return candidates.prefix(Self.limit).first { isChild($0, &seen) }
     }
 
     /// Whether a file is an image that has recorded this disk as its parent. One that can't be opened or read is nobody's child.
-    private func isChild(_ name: String) -> Bool {
+    private func isChild(_ name: String, _ seen: inout Set<FileIdentity>) -> Bool {
         guard let component = FilePath.Component(name) else { return false }
         let path = image.removingLastComponent().appending(component)
-        guard let candidate = try? files.open(path, writing: false), candidate.status.identity != file,
+        guard let candidate = try? files.open(path, writing: false), seen.insert(candidate.status.identity).inserted,
             let parent = try? family.parent(of: candidate.file)
         else { return false }
         return parent.accepted.contains(identity)

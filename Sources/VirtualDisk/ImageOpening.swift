@@ -21,8 +21,13 @@ struct ImageOpening {
     let cancellation: Cancellation?
 
     /// Opens one file.
-    func open(_ path: FilePath, writing: Bool) throws(AttachError) -> OpenImage {
-        let allowBlockDevice = words.type != .automatic
+    ///
+    /// - Parameter allowBlockDevice: only what the request itself names may be a device, never what an image names.
+    func open(
+        _ path: FilePath,
+        writing: Bool,
+        allowBlockDevice: Bool = false
+    ) throws(AttachError) -> OpenImage {
         do {
             let descriptor = try opener.open(
                 path,
@@ -66,10 +71,19 @@ struct ImageOpening {
         }
     }
 
-    /// The names in a folder, or none where the caller may not look.
-    func names(in folder: FilePath) -> [String] {
-        let descriptor = try? opener.open(folder, .listing, as: requester.credentials, cancellation: cancellation)
-        return (try? descriptor?.entries()) ?? []
+    /// The names in a folder; none where the caller may not look, nil where there is no folder.
+    func names(in folder: FilePath) -> [String]? {
+        do {
+            let descriptor = try opener.open(
+                folder,
+                .listing,
+                as: requester.credentials,
+                cancellation: cancellation
+            )
+            return (try? descriptor.entries()) ?? []
+        } catch {
+            return error == .failed(.permissionDenied) ? [] : nil
+        }
     }
 
     private static func explain(_ error: OpenError, _ path: FilePath) -> AttachError {
@@ -106,7 +120,7 @@ extension ImageOpening {
         var found = FilePath("/")
         for component in path.components {
             let wanted = component.string.lowercased()
-            let names = names(in: found)
+            guard let names = names(in: found) else { return nil }
             // A folder that may not be listed may still be passed through.
             if names.isEmpty || names.contains(component.string) {
                 found.append(component)

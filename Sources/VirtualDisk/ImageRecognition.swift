@@ -51,7 +51,13 @@ enum ImageKind: String, Sendable {
     private static func recognize(_ file: any HostFile) throws -> ImageKind {
         let vhd = try VHDImage.recognize(file)
         let isVHDX = try VHDXImage.recognize(file)
-        if case .tail = vhd, try !isVHDX || endsAsFixedVHD(file) { return .vhd }
+        if case .tail = vhd {
+            guard isVHDX else { return .vhd }
+            if try endsAsFixedVHD(file) {
+                guard isNamedVHD(file.path) else { throw ambiguous(file) }
+                return .vhd
+            }
+        }
         if isVHDX, try file.size() >= smallestVHDX || !VHDSet.isSet(file.path) { return .vhdx }
         if case .substitute = vhd { return .vhd }
         if try ISOImage.recognize(file) != nil { return .iso }
@@ -69,11 +75,24 @@ enum ImageKind: String, Sendable {
     /// The fixed parts of a VHDX reach this far.
     private static let smallestVHDX: UInt64 = 1 << 20
 
-    /// Whether the footer at the end says "fixed". Then the bytes at the start are a guest's, whatever they look like. With any other
-    /// footer they are not: a dynamic VHD begins with a copy of its footer, so a file that begins as a VHDX is one, and what stands at its
-    /// end is a guest's.
+    /// Whether the footer at the end says "fixed". Any other footer at the end of a file that begins as a VHDX is a guest's: a dynamic VHD
+    /// begins with a copy of its footer.
     private static func endsAsFixedVHD(_ file: any HostFile) throws -> Bool {
         let type = try file.readBytes("footer", at: try file.size() - 512, count: 512).load(UInt32.self, at: 60, .big)
         return type == 2
+    }
+
+    /// A fixed VHD begins, and a VHDX ends, with bytes of its guest, who can make one look like the other. Only who attaches it knows.
+    private static func ambiguous(_ file: any HostFile) -> AttachError {
+        AttachError(
+            .virtDiskProviderNotFound,
+            "this file begins as a VHDX and ends as a fixed VHD: a guest may have written one of the two; say type=vhdx or type=vhd",
+            path: file.path
+        )
+    }
+
+    /// The name decides nothing but whether to ask.
+    private static func isNamedVHD(_ path: String) -> Bool {
+        [".vhd", ".avhd", ".vud"].contains { path.lowercased().hasSuffix($0) }
     }
 }

@@ -63,12 +63,14 @@ enum OpenLayer: Sendable {
     /// The same as text.
     var identityText: String { family.text(of: identity) }
 
-    /// What stays as long as the disk is this disk, whatever is written to it.
-    var identifier: String {
-        switch self {
-        case .vhd: identityText
-        case .vhdx(let layer): family.text(of: layer.facts.virtualDiskID)
-        }
+    /// What stays as long as the disk is this disk, whatever is written to it; nil when it has none (zeros).
+    var identifier: String? {
+        let identifier =
+            switch self {
+            case .vhd(let layer): layer.facts.footer.uniqueID
+            case .vhdx(let layer): layer.facts.virtualDiskID
+            }
+        return identifier == .zero ? nil : family.text(of: identifier)
     }
 
     /// How it names its parent.

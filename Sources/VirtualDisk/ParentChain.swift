@@ -108,6 +108,7 @@ struct ParentChain {
         _ failures: inout SearchFailures
     ) throws(AttachError) -> Bool {
         let (known, child) = (identities, current)
+        var isParent = false
         do {
             let found = try opening.openParent(path, child.layer.family, &warnings) {
                 (image, layer) throws(AttachError) in
@@ -130,6 +131,7 @@ struct ParentChain {
                         path: image.path.string
                     )
                 }
+                isParent = true
                 return true
             }
             guard let (image, layer, lock) = found else { return false }
@@ -142,8 +144,9 @@ struct ParentChain {
             current = (image, layer)
             return true
         } catch {
-            // A cycle, a conflict, other sectors or an interruption is an answer; anything else may only mean that the next candidate is right.
-            if Self.answers.contains(error.error) { throw error }
+            // A cycle, a conflict, other sectors or an interruption is an answer, and so is all that is wrong with the parent itself; anything
+            // else may only mean that the next candidate is right.
+            if isParent || Self.answers.contains(error.error) { throw error }
             failures.note(path, error)
             return false
         }
@@ -151,7 +154,6 @@ struct ParentChain {
 
     private static let answers: [Win32Error] = [
         .vhdDifferencingChainCycleDetected, .vhdChildParentSizeMismatch, .sharingViolation, .operationAborted,
-        .virtualDiskLimitation,
     ]
 
     /// The unique id of a VHD stays when a disk is written; only times can hint at a parent that changed. Copying changes times too, so it

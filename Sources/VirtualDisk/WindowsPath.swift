@@ -7,9 +7,12 @@ struct WindowsPath {
     /// A lower-case drive letter, if there was one.
     let drive: Character?
 
+    private static let lengthLimit = 4096
+    private static let depthLimit = 256
+
     /// Splits a path; nil when it can't name a file: empty, with a NUL, or with components that no file system has.
     init?(_ text: String) {
-        guard !text.unicodeScalars.contains("\0") else { return nil }
+        guard !text.unicodeScalars.contains("\0"), text.utf8.count <= Self.lengthLimit else { return nil }
         var parts = text.split { $0 == "\\" || $0 == "/" }.map(String.init)
         var drive: Character?
         if text.hasPrefix("\\\\?\\") || text.hasPrefix("\\\\.\\") {
@@ -25,7 +28,9 @@ struct WindowsPath {
             parts.removeFirst()
         }
         parts.removeAll { $0 == "." }
-        guard let name = parts.last, name != "..", parts.allSatisfy({ $0.utf8.count <= 255 }) else { return nil }
+        guard let name = parts.last, name != "..", parts.count <= Self.depthLimit,
+            parts.allSatisfy({ $0.utf8.count <= 255 })
+        else { return nil }
         components = parts
         self.drive = drive
     }

@@ -5,12 +5,21 @@ internal import Synchronization
 /// Stands before the first write of an attachment, and asks once whether that may be done. What was answered holds until the detach.
 ///
 /// It is asked at the first write and not at the attach: an attach is to be cheap, and may be meant for looking only.
+///
+/// The question is asked on a thread of its own, which may meet slow or dead file servers: a writer waits a while for the answer, and is
+/// refused until it has come.
 final class WriteGate: Sendable {
+    private struct State: Sendable {
+        var answer: Result<Void, DiskError>?
+        /// When writers wait no longer; nil before the first write.
+        var deadline: ContinuousClock.Instant?
+    }
+
+    private static let patience = Duration.seconds(10)
+
     private let isOpen: Atomic<Bool>
     private let question: (@Sendable () -> DiskError?)?
-    /// Held while the question is asked; the answer has a lock of its own, so that `info` need not wait for it.
-    private let asking = Locked(())
-    private let answer = Locked<Result<Void, DiskError>?>(nil)
+    private let state = Monitor(State())
     private let wasTold = Atomic(false)
 
     /// - Parameter question: why writing would do harm, or nil. It may take a while: it looks at files. nil: there is nothing to ask.
@@ -22,22 +31,33 @@ final class WriteGate: Sendable {
     /// Lets a write pass, or throws what was found. Writers that come while the question is asked wait for the answer.
     func pass() throws(DiskError) {
         if isOpen.load(ordering: .acquiring) { return }
-        try asking.withLock { (_) throws(DiskError) in
-            let found = answer.withLock { $0 } ?? ask()
-            answer.withLock { $0 = found }
-            try found.get()
+        let (deadline, isFirst) = state.update { state in
+            let isFirst = state.deadline == nil
+            let deadline = state.deadline ?? .now + Self.patience
+            state.deadline = deadline
+            return (deadline, isFirst)
         }
+        if isFirst, !startThread("child-search", ask) { ask() }
+        guard let answer = state.wait(timeout: max(.zero, deadline - .now), until: { $0.answer }) else {
+            throw DiskError(
+                .hasChildren,
+                "it takes long to find out whether images in its folder have it as their parent, and until then nothing is written; "
+                    + "try again later, or attach it with break-children if there are none"
+            )
+        }
+        try answer.get()
         isOpen.store(true, ordering: .releasing)
     }
 
-    private func ask() -> Result<Void, DiskError> {
-        question?().map { .failure($0) } ?? .success(())
+    private func ask() {
+        let answer = question?().map { Result<Void, DiskError>.failure($0) } ?? .success(())
+        state.update { $0.answer = answer }
     }
 
     /// Why writes are refused, once it is known.
     var refusal: DiskError? {
-        answer.withLock { answer in
-            if case .failure(let error) = answer { return error }
+        state.update { state in
+            if case .failure(let error) = state.answer { return error }
             return nil
         }
     }
