@@ -58,15 +58,16 @@ struct GeometryTests {
         var random = SeededGenerator(seed: state)
         var builder = VHDXBuilder(subtype, size: 9 << 30, blockSize: 32 << 20)
         if subtype == .differencing { builder.setParent(builder, file: "parent.vhdx") }
-        builder.addMarks(to: 128, partial: false, using: &random)
-        for block in 100..<128 as Range<UInt64> { builder.blocks[block] = .init(.init(rawValue: state) ?? .zero) }
+        // The second bitmap's entry: the first one's begins a sector of the table.
+        builder.addMarks(to: 256, partial: false, using: &random)
+        for block in 200..<256 as Range<UInt64> { builder.blocks[block] = .init(.init(rawValue: state) ?? .zero) }
         try check([builder], using: &random)
         let disk = try OpenDisk([MemoryFile(builder.build().content)], writable: false)
-        let border: UInt64 = 128 * 32 << 20
-        for start in [border - 3 << 20, border - 1] {
-            try DiskModel(builder.shown()).check(start..<border + 3 << 20, of: disk.device)
+        let border: UInt64 = 256 * (32 << 20)
+        for start in [border - (3 << 20), border - 1] {
+            try DiskModel(builder.shown()).check(start..<border + (3 << 20), of: disk.device)
         }
-        var offset = border - 4 * 32 << 20
+        var offset = border - 4 * (32 << 20)
         while offset < border {
             let run = try disk.device.allocation(at: offset, limit: builder.size)
             #expect(!run.isData && run.end <= border)
