@@ -13,9 +13,10 @@ struct DiskProbe {
             var piece = self
             let range = offset..<offset + UInt64(bytes.count)
             let common = range.clamped(to: other.offset..<other.offset + UInt64(other.bytes.count))
-            for position in common {
-                piece.bytes[Int(position - offset)] = other.bytes[Int(position - other.offset)]
-            }
+            guard !common.isEmpty else { return piece }
+            let source = other.bytes[Int(common.lowerBound - other.offset)..<Int(common.upperBound - other.offset)]
+            let start = Int(common.lowerBound - offset)
+            piece.bytes.replaceSubrange(start..<start + source.count, with: source)
             return piece
         }
     }
@@ -48,6 +49,14 @@ struct DiskProbe {
         let start = choices[0] % max(disk.size, 1)
         let length = min(disk.size - start, 1 + choices[1] % 70_000)
         return Piece(offset: start, bytes: (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 1) })
+    }
+
+    /// Zeros to write, often whole blocks of them; the same way.
+    var pieceToZero: Piece {
+        let unit: UInt64 = choices[2] & 1 == 0 ? 1 : 1 << 20
+        let start = choices[2] % max(disk.size, 1) / unit * unit
+        let length = min(disk.size - start, (1 + choices[3] % 3) * max(unit, 5000))
+        return Piece(offset: start, bytes: [UInt8](repeating: 0, count: Int(length)))
     }
 
     /// Reads in all places, and keeps the promises that reading makes.
@@ -103,9 +112,8 @@ struct DiskProbe {
     static func expect(_ pieces: [Piece], on disk: Chain, _ when: String) throws(FuzzFailure) {
         for piece in pieces {
             let range = piece.offset..<piece.offset + UInt64(piece.bytes.count)
-            guard
-                let index = zip(try read(range, of: disk, when), piece.bytes).enumerated().first(where: { $1.0 != $1.1 }
-                )
+            let found = try read(range, of: disk, when)
+            guard found != piece.bytes, let index = zip(found, piece.bytes).enumerated().first(where: { $1.0 != $1.1 })
             else { continue }
             throw FuzzFailure("\(when): byte \(range.lowerBound + UInt64(index.offset)) is \(index.element)")
         }

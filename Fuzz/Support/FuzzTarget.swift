@@ -6,6 +6,7 @@ internal import TestSupport
 ///
 /// * Opening gives a disk, or an error about the content; so does a check, and the two agree.
 /// * Of a disk that has been opened every byte can be read, twice the same, and no byte behind its end.
+/// * What the plain reader of the tests accepts can be opened, and shows the same bytes.
 /// * None of that changes the file.
 /// * What is written is read again, also after closing and opening, and nothing else of the disk changes; what was sound stays sound.
 public struct FuzzTarget: Sendable {
@@ -17,6 +18,8 @@ public struct FuzzTarget: Sendable {
     let mend: @Sendable (inout SparseBytes, UInt8) -> Void
     let open: @Sendable (any HostFile, Bool) throws(DiskError) -> any WritableImageLayer
     let check: @Sendable (any HostFile) throws(DiskError) -> CheckReport
+    /// What the plain reader of the tests shows; nil when it refuses the file. It is stricter than the provider.
+    let judge: @Sendable (SparseBytes) -> SparseBytes?
     /// Sound images of all kinds, to begin with.
     public let seeds: @Sendable () -> [FuzzInput]
 
@@ -27,9 +30,19 @@ public struct FuzzTarget: Sendable {
         let recorded = RecordingFile(input.content)
         let opened = Result { () throws(DiskError) in try open(recorded, false) }
         let isSound = try compare(opened, with: recorded)
-        guard case .success(let layer) = opened else { return }
+        let judged = judge(input.content)
+        guard case .success(let layer) = opened else {
+            return try FuzzFailure.unless(judged == nil, "it can't be opened (\(opened)), and another reader takes it")
+        }
         let probe = DiskProbe(Chain(leaf: layer, isReadOnly: true), layer, bytes)
         let shown = try probe.readEverything()
+        for piece in shown {
+            let range = piece.offset..<piece.offset + UInt64(piece.bytes.count)
+            try FuzzFailure.unless(
+                judged.map { $0[range] == piece.bytes } ?? true,
+                "another reader shows something else at \(range)"
+            )
+        }
         try FuzzFailure.unless(recorded.operationCount == 0, "opening, checking or reading has changed the file")
         if input.options & Self.writes != 0 { try write(input.content, probe, shown, isSound) }
     }
@@ -75,11 +88,12 @@ public struct FuzzTarget: Sendable {
             try FuzzFailure.unless(error.kind.isAboutContent, "opening for writing fails with \(error.kind): \(error)")
             return
         }
-        let written = probe.pieceToWrite
+        let (written, zeroed) = (probe.pieceToWrite, probe.pieceToZero)
         let disk = Chain(leaf: layer, isReadOnly: false)
         do throws(DiskError) {
             try written.bytes.withBytes { (bytes) throws(DiskError) in try disk.write(bytes, at: written.offset) }
             try disk.synchronize()
+            try disk.zero(zeroed.offset..<zeroed.offset + UInt64(zeroed.bytes.count))
         } catch {
             try FuzzFailure.unless(
                 [.noSpace, .limit].contains(error.kind) || error.kind.isAboutContent,
@@ -87,7 +101,9 @@ public struct FuzzTarget: Sendable {
             )
             return
         }
-        let expected = shown.map { $0.overwritten(by: written) } + [written]
+        let expected =
+            shown.map { $0.overwritten(by: written).overwritten(by: zeroed) }
+            + [written.overwritten(by: zeroed), zeroed]
         try DiskProbe.expect(expected, on: disk, "after writing")
         let again: any WritableImageLayer
         do throws(DiskError) {

@@ -11,6 +11,11 @@ extension FuzzTarget {
         try VHDImage.open(file, options: VHDOpenOptions(writable: isWritable))
     } check: { (file) throws(DiskError) in
         try VHDImage.check(file)
+    } judge: { content in
+        // It takes no number for what can't be.
+        guard (try? VHDImage.open(MemoryFile(content))) != nil else { return nil }
+        guard let reference = try? ReferenceVHD(content), reference.blockOffsets.count < 1000 else { return nil }
+        return reference.shown()
     } seeds: {
         vhdSeeds()
     }

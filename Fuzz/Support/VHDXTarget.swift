@@ -12,6 +12,11 @@ extension FuzzTarget {
         try VHDXImage.open(file, options: VHDXOpenOptions(isWritable: isWritable, checkpointDelay: nil))
     } check: { (file) throws(DiskError) in
         try VHDXImage.check(file)
+    } judge: { content in
+        guard content.count < 1 << 40, let reference = try? ReferenceVHDX(content), reference.blocks.count < 100 else {
+            return nil
+        }
+        return reference.shown()
     } seeds: {
         vhdxSeeds()
     }

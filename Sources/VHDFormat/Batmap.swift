@@ -12,9 +12,14 @@ struct Batmap {
     private let headerOffset: UInt64
     private let header: [UInt8]
 
+    /// Whether the file's creator is one that writes such maps.
+    static func mayBeThere(_ footer: Footer) -> Bool {
+        footer.creatorApplication.hasPrefix("tap") && footer.creatorVersion >= 0x0001_0001
+    }
+
     /// Finds the map of a file that Xen made; nil when there is none, or a damaged one, which Xen ignores too.
     init?(of file: any HostFile, footer: Footer, tableEnd: UInt64) throws(DiskError) {
-        guard footer.creatorApplication.hasPrefix("tap"), footer.creatorVersion >= 0x0001_0001 else { return nil }
+        guard Self.mayBeThere(footer) else { return nil }
         let size = try file.size()
         guard tableEnd <= size, size - tableEnd >= 512 else { return nil }
         header = try file.readBytes("batmap header", at: tableEnd, count: 512)

@@ -57,7 +57,7 @@ extension VHDCheck {
             )
         }
         if places.hasBatmapOutside {
-            report.note("the batmap points behind the end of the file: the image is attached readonly only")
+            report.note("the batmap would be behind the end of the file: the image is attached readonly only")
         }
         if let batmap = places.batmap { try used.add("batmap", batmap.range) }
     }

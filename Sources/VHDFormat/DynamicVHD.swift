@@ -40,7 +40,7 @@ final class DynamicVHD: VHDLayer {
         let fileSize = try file.size()
         let places = try HeaderPlaces(footer, header, layout, file, fileLimit: choice.tailOffset ?? fileSize)
         if options.writable, places.hasBatmapOutside {
-            throw VHDImage.readOnly(file, "its batmap points behind the end of the file, where new blocks would go")
+            throw VHDImage.readOnly(file, "its batmap would be behind the end of the file, where new blocks would go")
         }
         let scan = try TableScan(
             of: file,

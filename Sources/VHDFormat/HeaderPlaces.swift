@@ -8,7 +8,7 @@ struct HeaderPlaces {
     let end: UInt64
     /// Xen's map of complete blocks, if there is one inside the file.
     let batmap: Batmap?
-    /// There is the header of one that is not.
+    /// There is one that is not, or would be once the file has grown.
     let hasBatmapOutside: Bool
 
     init(
@@ -23,7 +23,8 @@ struct HeaderPlaces {
         let claimed = header.tableOffset + roundUp(UInt64(header.maxTableEntries) * 4, to: 512)
         let tableEnd = claimed <= fileLimit ? claimed : used.upperBound
         let map = try Batmap(of: file, footer: footer, tableEnd: tableEnd)
-        hasBatmapOutside = map?.isOutside ?? false
+        // The map stands behind the claimed table. Once the file has grown so far it would be looked for among the blocks.
+        hasBatmapOutside = map?.isOutside ?? (claimed > fileLimit && Batmap.mayBeThere(footer))
         batmap = hasBatmapOutside ? nil : map
 
         var ranges = [0..<512, header.offset..<header.offset + UInt64(DynamicHeader.byteCount), used]

@@ -14,6 +14,11 @@ struct Allocator {
 
     /// The pages of the file (in units of 4,096 bytes) with changes that no flush has taken yet.
     var changedPages: Set<UInt64> = []
+    /// The pages that a flush is logging just now. If it fails, they are changed pages again.
+    var pagesInFlight: Set<UInt64> = []
+
+    /// How many pages the next flush may have to log.
+    var pageCount: Int { changedPages.count + pagesInFlight.count }
 
     init(_ scan: TableScan) {
         used = scan.used

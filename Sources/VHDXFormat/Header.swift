@@ -49,6 +49,8 @@ struct Header: Sendable {
         bytes.store(fileWriteGUID.bytes, at: 16)
         bytes.store(dataWriteGUID.bytes, at: 32)
         bytes.store(logGUID.bytes, at: 48)
+        // What is in the log from now on is written by us.
+        bytes.store(UInt16(0), at: 64, .little)
         bytes.store(bytes.crc32c(checksumAt: 4), at: 4, .little)
         return bytes
     }

@@ -149,7 +149,8 @@ extension LogEntry {
     ///
     /// - Parameters:
     ///   - position: where it begins in the log; it is its own tail: nothing before it is needed.
-    ///   - fileSize: the length of the file, which is durable.
+    ///   - fileSize: the length of the file, which is durable. Both offsets are multiples of 1 MiB, on which all structures end; the last one
+    ///     may be cut by less than a sector.
     static func encode(
         _ pages: [Page],
         guid: GUID,
@@ -166,8 +167,9 @@ extension LogEntry {
         bytes.store(sequenceNumber, at: 16, .little)
         bytes.store(UInt32(pages.count), at: 24, .little)
         bytes.store(guid.bytes, at: 32)
-        bytes.store(fileSize, at: 48, .little)
-        bytes.store(fileSize, at: 56, .little)
+        let mebibyte: UInt64 = 1 << 20
+        bytes.store(fileSize & ~(mebibyte - 1), at: 48, .little)
+        bytes.store((fileSize + 511) & ~(mebibyte - 1), at: 56, .little)
         for (index, page) in pages.enumerated() {
             let at = Int(headerSize) + index * Int(descriptorSize)
             bytes.store(Array("desc".utf8), at: at)

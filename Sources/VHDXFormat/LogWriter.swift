@@ -16,6 +16,8 @@ struct LogWriter {
     private var position: UInt64 = 0
     private var sequenceNumber: UInt64 = 1
 
+    private var hasBegun = false
+
     /// How many pages an entry may have.
     let pageLimit: Int
 
@@ -42,17 +44,22 @@ struct LogWriter {
 
     /// Before the first change of the session: the file, and the disk's data, are no longer what they were. The log has been replayed.
     mutating func beginSession() throws(DiskError) {
+        guard !hasBegun else { return }
         try update { header in
             header.fileWriteGUID = .random()
             header.dataWriteGUID = .random()
             header.logGUID = .zero
         }
+        hasBegun = true
     }
 
     /// Makes pages durable in the log. What they refer to is durable already.
     ///
     /// - Parameter fileSize: the length of the file, which is durable too.
     mutating func append(_ pages: [LogEntry.Page], fileSize: UInt64) throws(DiskError) {
+        guard pages.count <= pageLimit else {
+            throw DiskError(.io, "a log entry for \(pages.count) pages, at most \(pageLimit) fit", path: file.path)
+        }
         // Entries of earlier sessions are still in the ring: another identifier makes them void.
         let guid = isOpen ? header.logGUID : .random()
         let entry = LogEntry.encode(
@@ -62,9 +69,11 @@ struct LogWriter {
             position: position,
             fileSize: fileSize
         )
-        let first = min(entry.count, Int(log.length - position))
-        try file.write(Array(entry[..<first]), at: log.fileOffset(of: position))
-        if first < entry.count { try file.write(Array(entry[first...]), at: log.range.lowerBound) }
+        // A sector of zeros behind it: QEMU takes the oldest entry for the next one where the ring closes, and then fails.
+        let bytes = entry + [UInt8](repeating: 0, count: Int(LogPlace.sectorSize))
+        let first = min(bytes.count, Int(log.length - position))
+        try file.write(Array(bytes[..<first]), at: log.fileOffset(of: position))
+        if first < bytes.count { try file.write(Array(bytes[first...]), at: log.range.lowerBound) }
         try file.synchronize()
         position = (position + UInt64(entry.count)) % log.length
         sequenceNumber += 1

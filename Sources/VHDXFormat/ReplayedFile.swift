@@ -77,6 +77,8 @@ final class ReplayedFile: HostFile {
     ///
     /// - Parameter gate: what stands in front of this file.
     func apply(through gate: FailStopFile) throws(DiskError) {
+        // Not once more when the log may hold other entries.
+        guard !isApplied.load(ordering: .acquiring) else { return }
         if try file.size() < replay.fileSize { try gate.truncate(to: replay.fileSize) }
         for segment in replay.segments {
             switch segment.content {

@@ -22,6 +22,7 @@ struct TableScan {
     private let isWritable: Bool
     private var reservedBits = 0
     private var hasAnchors = false
+    private var repairPages: Set<UInt64> = []
     private var partialChunks: Set<UInt64> = []
     private var bitmapChunks: Set<UInt64> = []
 
@@ -101,9 +102,9 @@ struct TableScan {
     }
 
     private mutating func noteZero(_ block: UInt64) {
-        let pages = Set(zeroBlocksWithOffset.map { layout.entryIndex(ofBlock: $0) / 512 })
         let page = layout.entryIndex(ofBlock: block) / 512
-        guard isWritable, pages.contains(page) || pages.count < Self.repairPageLimit else { return }
+        guard isWritable, repairPages.contains(page) || repairPages.count < Self.repairPageLimit else { return }
+        repairPages.insert(page)
         zeroBlocksWithOffset.append(block)
     }
 

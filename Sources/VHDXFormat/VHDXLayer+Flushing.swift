@@ -15,6 +15,9 @@ extension VHDXLayer {
         try opened.replayed?.apply(through: file)
         try log.withLock { (log) throws(DiskError) in try log?.beginSession() }
         opened.replayed?.didApply()
+        // What was cut within a sector behind the last block is made whole.
+        let size = try file.size()
+        if size % 512 != 0 { try file.truncate(to: (size + 511) & ~511) }
         if let (copy, bytes) = opened.regions.repair {
             try replace(at: RegionTable.offsets[copy], with: bytes, &allocator)
         }
@@ -51,23 +54,33 @@ extension VHDXLayer {
     }
 
     private func flush() throws(DiskError) {
-        let (changes, pages, fileSize) = try allocator.withLock {
-            (allocator) throws(DiskError) -> ([MetadataCache.Snapshot], Set<UInt64>, UInt64) in
-            let pages = allocator.changedPages
+        let (changes, fileSize) = try allocator.withLock {
+            (allocator) throws(DiskError) -> ([MetadataCache.Snapshot], UInt64) in
+            let fileSize = try file.size()
+            allocator.pagesInFlight = allocator.changedPages
             allocator.changedPages = []
-            return (cache.changes(), pages, try file.size())
+            return (cache.changes(), fileSize)
         }
         do throws(DiskError) {
-            // The data, and the tables that the last flush has put in place: its entry is not needed any more.
-            try file.synchronize()
-            guard !changes.isEmpty else { return }
-            let logged = try loggedPages(changes)
-            try log.withLock { (log) throws(DiskError) in try log?.append(logged, fileSize: fileSize) }
-            try cache.writeBack(changes)
+            try write(changes, fileSize)
+            allocator.withLock { $0.pagesInFlight = [] }
         } catch {
-            allocator.withLock { $0.changedPages.formUnion(pages) }
+            allocator.withLock { allocator in
+                allocator.changedPages.formUnion(allocator.pagesInFlight)
+                allocator.pagesInFlight = []
+            }
+            if log.withLock({ $0?.isOpen ?? false }) { idleCheckpoint?.schedule(self) }
             throw error
         }
+    }
+
+    private func write(_ changes: [MetadataCache.Snapshot], _ fileSize: UInt64) throws(DiskError) {
+        // The data, and the tables that the last flush has put in place: its entry is not needed any more.
+        try file.synchronize()
+        guard !changes.isEmpty else { return }
+        let pages = try loggedPages(changes)
+        try log.withLock { (log) throws(DiskError) in try log?.append(pages, fileSize: fileSize) }
+        try cache.writeBack(changes)
         idleCheckpoint?.schedule(self)
     }
 

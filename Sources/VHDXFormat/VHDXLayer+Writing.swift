@@ -55,7 +55,10 @@ extension VHDXLayer {
         if case .file = extent.place { return 0 }
         let part = bytes.extracting(0..<Int(extent.count))
         // Zeros over zeros: nothing to keep. Over a parent they must be kept, whatever the parent shows today.
-        if extent.place == .zero, part.isAllZero { return part.byteCount }
+        if extent.place == .zero, part.isAllZero {
+            try settleZeros(layout.block(of: offset), &allocator)
+            return part.byteCount
+        }
         try prepare(&allocator)
         try fill(offset..<offset + extent.count, below, &allocator) { (place) throws(DiskError) in
             try file.write(part, at: place)
@@ -180,9 +183,7 @@ extension VHDXLayer {
         case .notPresent where !hasParent:
             return
         case .undefined, .unmapped:
-            // We show zeros, but other programs may show what was there before.
-            try prepare(&allocator)
-            return try unlink(block, &allocator)
+            return try settleZeros(block, &allocator)
         case .notPresent where isWhole:
             try prepare(&allocator)
             return try unlink(block, &allocator)
@@ -196,6 +197,15 @@ extension VHDXLayer {
         default:
             try zeroRuns(of: part, below, &allocator)
         }
+    }
+
+    /// Of an undefined or unmapped block we show zeros, but other programs may show what was there before: now it has been written.
+    private func settleZeros(_ block: UInt64, _ allocator: inout Allocator) throws(DiskError) {
+        guard let state = try table.entry(ofBlock: block).state, state == .undefined || state == .unmapped else {
+            return
+        }
+        try prepare(&allocator)
+        try unlink(block, &allocator)
     }
 
     /// A block of zeros that takes no room, and hides the parent.
@@ -238,7 +248,7 @@ extension VHDXLayer {
         }
         while true {
             let result: R? = try allocator.withLock { (allocator) throws(DiskError) in
-                guard allocator.changedPages.count + Self.pagesOfOneChange <= pageLimit else { return nil }
+                guard allocator.pageCount + Self.pagesOfOneChange <= pageLimit else { return nil }
                 return try body(&allocator)
             }
             if let result { return result }

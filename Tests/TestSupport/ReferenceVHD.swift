@@ -50,6 +50,7 @@ public struct ReferenceVHD {
             let locator = 576 + index * 24
             guard try header.load(UInt32.self, at: locator, .big) != 0 else { continue }
             let offset = try header.load(UInt64.self, at: locator + 16, .big)
+            guard offset < 1 << 62 else { throw TestSupportError("a locator at \(offset)") }
             used.append(offset..<offset + UInt64(try header.load(UInt32.self, at: locator + 8, .big)))
         }
         let table = content[tableOffset..<tableOffset + needed * 4]

@@ -143,6 +143,10 @@ struct DamagedTableTests {
         DamagedImage("Xen batmap, encrypted payload", dynamic, .refused(.unsupportedFeature)) {
             $0.makeXen(.encrypted)
         },
+        DamagedImage("Xen table larger than the file", dynamic, .opens, writable: .refused(.readOnly)) {
+            $0.makeXen(.none)
+            $0.edit(.header, at: 28, UInt32(1 << 24))
+        },
         DamagedImage(
             "Xen version 0.1: bitmaps the other way round",
             dynamic,

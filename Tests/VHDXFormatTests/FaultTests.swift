@@ -55,6 +55,78 @@ struct FaultTests {
         }
     }
 
+    /// The first write stops half-way through its preparations; a sync, and the next write, must not do harm then.
+    @Test func aPreparationThatFailsIsResumed() throws {
+        var builder = VHDXBuilder(
+            .dynamic,
+            disk: SparseBytes([UInt8](repeating: 7, count: 200 << 20)),
+            blockSize: 1 << 20
+        )
+        builder.blocks = [0: .full, 199: .full]
+        // In three sectors of the table, so that each must be read.
+        for block in [10, 100, 180] as [UInt64] { builder.entryOverrides[block] = 900 << 20 | 2 }
+        builder.hide(.metadata)
+        let content = builder.build().content
+        let shown = builder.shown()
+        for number in 0..<60 {
+            let file = MemoryFile(content)
+            let isArmed = Atomic(false)
+            let count = Atomic(0)
+            let faulty = FaultyFile(file) { call in
+                guard call.operation == .read, isArmed.load(ordering: .sequentiallyConsistent),
+                    count.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue == number
+                else { return .pass }
+                return .fail(DiskError(.io, "made to fail", errno: 5))
+            }
+            let disk = try OpenDisk(faulty, writable: true)
+            isArmed.store(true, ordering: .sequentiallyConsistent)
+            try? disk.device.store([1, 2], at: 5)
+            try? disk.device.synchronize()
+            isArmed.store(false, ordering: .sequentiallyConsistent)
+            try disk.device.store([1, 2], at: 5)
+            try disk.finish()
+            let reference = try ReferenceVHDX(file.content)
+            #expect(reference.logIsEmpty && reference.headersAgree)
+            var expected = shown
+            expected.store([1, 2], at: 5)
+            #expect(reference.shown().firstDifference(from: expected) == nil, "read \(number)")
+            if count.load(ordering: .sequentiallyConsistent) <= number { break }
+        }
+    }
+
+    /// Flushes fail while others go on writing: what then has gathered must still fit into one entry of the log.
+    @Test func whatGathersWhileFlushesFailFitsIntoTheLog() throws {
+        let parent = VHDXBuilder(.dynamic, disk: SparseBytes([UInt8](repeating: 7, count: 4096)), blockSize: 1 << 20)
+        var builder = VHDXBuilder(.differencing, size: 2 << 30, blockSize: 2 << 20)
+        builder.setParent(parent, file: "parent.vhdx")
+        let file = MemoryFile(builder.build().content)
+        // Tables are written in place behind 2 MiB; the log is before.
+        let fails = Atomic(false)
+        let faulty = FaultyFile(file) { call in
+            call.operation == .write && call.count == 512 && fails.load(ordering: .sequentiallyConsistent)
+                ? .fail(DiskError(.noSpace, "full", errno: 28)) : .pass
+        }
+        let disk = try OpenDisk(faulty, parents: [MemoryFile(parent.build().content)], writable: true)
+        let device = disk.device
+        for round in 0..<4 as Range<UInt64> {
+            fails.store(true, ordering: .sequentiallyConsistent)
+            try inParallel(3) { thread in
+                for step in 0..<60 as Range<UInt64> {
+                    if thread == 0 { try? device.synchronize() }
+                    // One block in eight: each has a page of bits of its own.
+                    let block = (step * 3 + UInt64(thread)) * 8 % 1024
+                    try? device.store([UInt8(round + 1)], at: (block << 21) + UInt64(thread))
+                }
+            }
+            // A process that is killed now leaves a file that opens.
+            _ = try OpenDisk(MemoryFile(file.content), parents: [MemoryFile(parent.build().content)], writable: false)
+            fails.store(false, ordering: .sequentiallyConsistent)
+            try device.synchronize()
+        }
+        try disk.finish()
+        #expect(try ReferenceVHDX(file.content).logIsEmpty)
+    }
+
     @Test(arguments: [1, 2])
     func aFailedSyncPoisonsTheDisk(_ depth: Int) throws {
         var random = SeededGenerator(seed: 5)

@@ -172,4 +172,55 @@ struct SessionTests {
         _ = try OpenDisk(file, writable: false)
         #expect(throws: DiskError.self) { try OpenDisk(file, writable: true) }
     }
+
+    /// The version of the log matters only while there is something in it; what we write has version 0.
+    @Test func aLogOfAnotherVersionIsWrittenAsOurs() throws {
+        var builder = builder()
+        builder.size = 8 << 20
+        builder.disk.resize(to: builder.size)
+        builder.edit(.header1, at: 64, [1, 0])
+        builder.edit(.header2, at: 64, [1, 0])
+        let file = MemoryFile(content(builder))
+        let disk = try OpenDisk(file, writable: true)
+        try disk.device.store([1], at: 5 << 20)
+        try disk.device.synchronize()
+        // The process is killed here.
+        let again = try OpenDisk(file, writable: false)
+        #expect(again.leaf.facts.replayedEntries == 1)
+        #expect(try again.device.contents(5 << 20..<(5 << 20) + 2) == [1, 0])
+    }
+
+    /// Other programs may show old bytes of such blocks: zeros that were written are kept.
+    @Test(arguments: [VHDXBuilder.State.undefined, .unmapped], [false, true])
+    func zerosOverABlockWithoutContentAreKept(_ state: VHDXBuilder.State, _ punches: Bool) throws {
+        var builder = builder()
+        builder.blocks[1] = .init(state, isAnchored: true)
+        let file = MemoryFile(content(builder))
+        let disk = try OpenDisk(file, writable: true)
+        let range: Range<UInt64> = 1_200_000..<1_300_000
+        if punches {
+            try disk.device.zero(range)
+        } else {
+            try disk.device.store([UInt8](repeating: 0, count: 100_000), at: 1_200_000)
+        }
+        try disk.finish()
+        #expect(try ReferenceVHDX(file.content).blocks[1]?.state == 2)
+    }
+
+    /// An entry of the log names lengths in whole MiB, whatever the file's length is.
+    @Test func lengthsInTheLogAreWholeMebibytes() throws {
+        var builder = VHDXBuilder(
+            .dynamic,
+            disk: SparseBytes([UInt8](repeating: 7, count: 2 << 20)),
+            blockSize: 1 << 20
+        )
+        builder.surplusLength = 512
+        let file = MemoryFile(content(builder))
+        let disk = try OpenDisk(file, writable: true)
+        try disk.device.zero(0..<1 << 20)
+        try disk.device.synchronize()
+        let entry = file.content[1 << 20..<(1 << 20) + 64]
+        let lengths = try [48, 56].map { try entry.load(UInt64.self, at: $0, .little) }
+        #expect(lengths.allSatisfy { $0 > 0 && $0 % (1 << 20) == 0 && $0 <= file.content.count })
+    }
 }
