@@ -137,6 +137,16 @@ struct DamagedLogTests {
         #expect(scene.failure(writable: true)?.kind == .truncated)
     }
 
+    /// What counts is the length that was flushed before the newest entry, not that of an older one.
+    @Test func theNewestEntryTellsHowLongTheFileMustBe() throws {
+        var scene = LogScene([LogScene.entry(1, 1, 1), LogScene.entry(2, 2, 2)])
+        let length = scene.builder.build().content.count
+        scene.builder.logEntries[0].flushedFileOffset = 4096
+        try scene.check([1: 1, 2: 2], entries: 2)
+        scene.builder.logEntries[1].flushedFileOffset = length + 4096
+        #expect(scene.failure()?.kind == .truncated)
+    }
+
     /// The ring may be full of entries that look good until their checksum is taken: opening stays quick (§0.2).
     @Test func manyEntriesDoNotMakeOpeningQuadratic() throws {
         var scene = LogScene()

@@ -52,6 +52,30 @@ struct GeometryTests {
         try check(layers, using: &random)
     }
 
+    /// Between the last entry of a chunk and the first of the next one stands the bitmap's, which is no block.
+    @Test(arguments: [VHDXBuilder.Subtype.dynamic, .differencing], [0, 2, 3] as [UInt64])
+    func runsOfBlocksDoNotCountTheBitmap(_ subtype: VHDXBuilder.Subtype, _ state: UInt64) throws {
+        var random = SeededGenerator(seed: state)
+        var builder = VHDXBuilder(subtype, size: 9 << 30, blockSize: 32 << 20)
+        if subtype == .differencing { builder.setParent(builder, file: "parent.vhdx") }
+        // The second bitmap's entry: the first one's begins a sector of the table.
+        builder.addMarks(to: 256, partial: false, using: &random)
+        for block in 200..<256 as Range<UInt64> { builder.blocks[block] = .init(.init(rawValue: state) ?? .zero) }
+        try check([builder], using: &random)
+        let disk = try OpenDisk([MemoryFile(builder.build().content)], writable: false)
+        let border: UInt64 = 256 * (32 << 20)
+        for start in [border - (3 << 20), border - 1] {
+            try DiskModel(builder.shown()).check(start..<border + (3 << 20), of: disk.device)
+        }
+        var offset = border - 4 * (32 << 20)
+        while offset < border {
+            let run = try disk.device.allocation(at: offset, limit: builder.size)
+            #expect(!run.isData && run.end <= border)
+            offset = run.end
+        }
+        #expect(try disk.device.allocation(at: border, limit: builder.size).isData)
+    }
+
     /// A disk of 64 TiB with blocks of 1 MiB has a table of 512 MiB, of which next to nothing is stored: so little is read of it.
     @Test(arguments: [1, 2, 32, 256] as [UInt32], [VHDXBuilder.Subtype.dynamic, .differencing])
     func disksOf64TiB(_ mib: UInt32, _ subtype: VHDXBuilder.Subtype) throws {
@@ -69,6 +93,32 @@ struct GeometryTests {
         let disk = try OpenDisk(counted, writable: true)
         try DiskModel(builder.shown()).checkSparsely(disk.device, using: &random)
         #expect(counted.readBytes < 32 << 20, "\(counted.readBytes) bytes were read of a file with next to none")
+    }
+
+    /// A table that is stored in full is too long to be searched at attach: each entry is checked when it is used, and all of them before
+    /// the first write.
+    @Test func aLongTableIsCheckedWhereItIsUsed() throws {
+        var random = SeededGenerator(seed: 4)
+        var builder = VHDXBuilder(.dynamic, size: 8 << 40, blockSize: 1 << 20)
+        let last = builder.blockCount - 1
+        for block in [0, last] { builder.addMarks(to: block, partial: false, using: &random) }
+        builder.entryOverrides[builder.entryIndex(ofBlock: last - 1)] = 6 | builder.metadataOffset
+        var content = builder.build().content
+        // Zeros, but stored.
+        let table = builder.tableOffset + 4096
+        content.store([UInt8](repeating: 0, count: 48 << 20), at: table)
+        let file = MemoryFile(content)
+        let writer = try OpenDisk(file, writable: true)
+        let error = #expect(throws: DiskError.self) { try writer.device.store([1], at: 5 << 20) }
+        #expect(error?.kind == .allocationTableCorrupt)
+        #expect(file.content == content, "the table is damaged, and yet the file was changed")
+        let disk = try OpenDisk(MemoryFile(content), writable: false)
+        #expect(!disk.warnings.isEmpty)
+        try DiskModel(builder.shown()).check(last << 20..<(last + 1) << 20, of: disk.device)
+        let read = #expect(throws: DiskError.self) {
+            try disk.device.contents((last - 1) << 20..<(last - 1) << 20 + 512)
+        }
+        #expect(read?.kind == .allocationTableCorrupt)
     }
 
     @Test(arguments: [512, 4096] as [UInt32])

@@ -39,6 +39,34 @@ struct PropertyTests {
         #expect(files.map(\.content) == before)
     }
 
+    /// The first write brings the log into the file, and uses the log's space again: whoever reads meanwhile sees what was there.
+    @Test(arguments: SeededGenerator.seeds(4))
+    func readersDoNotNoticeTheReplay(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var chain = ChainBuilder(depth: 2, size: 8 << 20, blockSizes: .small, alike: true, using: &random)
+        chain.layers[0].hideEverything(using: &random)
+        let files = chain.files()
+        let device = try OpenDisk(files, writable: true).device
+        let model = DiskModel(chain.shown)
+        let half = model.size / 2
+        try inParallel(3) { thread in
+            var random = SeededGenerator(seed: seed << 8 | UInt64(thread))
+            for round in 0..<120 {
+                guard thread == 0 else {
+                    // Nobody writes the first half.
+                    try model.check(random.range(in: half, longest: 30_000), of: device)
+                    continue
+                }
+                let range = random.range(in: half, longest: 3000)
+                try device.store(random.bytes(range.count), at: half + range.lowerBound)
+                if round % 5 == 0 { try device.synchronize() }
+            }
+        }
+        try device.finish()
+        try model.check(0..<half, of: OpenDisk(files, writable: false).device)
+        #expect(try ReferenceVHDX(files[0].content).logIsEmpty)
+    }
+
     private func expect(_ facts: VHDXFacts, of builder: VHDXBuilder) {
         #expect(facts.diskType.rawValue == "\(builder.subtype)")
         #expect(facts.creator == builder.creator)
