@@ -15,7 +15,7 @@ final class WriteGate: Sendable {
         var deadline: ContinuousClock.Instant?
     }
 
-    private static let patience = Duration.seconds(10)
+    private let patience: Duration
 
     private let isOpen: Atomic<Bool>
     private let question: (@Sendable () -> DiskError?)?
@@ -23,7 +23,8 @@ final class WriteGate: Sendable {
     private let wasTold = Atomic(false)
 
     /// - Parameter question: why writing would do harm, or nil. It may take a while: it looks at files. nil: there is nothing to ask.
-    init(_ question: (@Sendable () -> DiskError?)? = nil) {
+    init(patience: Duration = .seconds(10), _ question: (@Sendable () -> DiskError?)? = nil) {
+        self.patience = patience
         self.question = question
         isOpen = Atomic(question == nil)
     }
@@ -33,7 +34,7 @@ final class WriteGate: Sendable {
         if isOpen.load(ordering: .acquiring) { return }
         let (deadline, isFirst) = state.update { state in
             let isFirst = state.deadline == nil
-            let deadline = state.deadline ?? .now + Self.patience
+            let deadline = state.deadline ?? .now + patience
             state.deadline = deadline
             return (deadline, isFirst)
         }

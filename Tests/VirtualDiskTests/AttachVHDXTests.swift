@@ -48,6 +48,27 @@ struct AttachVHDXTests {
 
     // MARK: Recognition
 
+    /// The guest of a VHDX owns the last bytes of the file, the one of a fixed VHD the first ones: what has both is nobody's to guess.
+    @Test(arguments: ["disk.vhdx", "disk.img"])
+    func aFileThatMayBeEitherIsAskedFor(_ name: String) throws {
+        try withScratchFolder { scratch in
+            let scene = AttachScene(scratch)
+            let inner = VHDXBuilder.small().build().content
+            try scratch.write(VHDBuilder(.fixed, disk: inner).build().content, to: name)
+            do {
+                try scene.attach("\(name) readonly")
+                Issue.record("attached")
+            } catch let error as AttachError {
+                #expect(error.error == .virtDiskProviderNotFound)
+                #expect(error.explanation.contains("type=vhdx"))
+            }
+            #expect(try scene.attach("\(name) readonly type=vhd").size == inner.count)
+            try scene.detach("disk")
+            #expect(try scene.attach("\(name) readonly type=vhdx").infoText.contains("format: vhdx"))
+            try scene.detach("disk")
+        }
+    }
+
     /// The first bytes of a fixed VHD are its guest's: a whole VHDX there changes nothing.
     @Test func theFooterOfAFixedVHDComesFirst() throws {
         try withScratchFolder { scratch in
