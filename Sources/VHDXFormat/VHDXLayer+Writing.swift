@@ -155,6 +155,11 @@ extension VHDXLayer {
         var position = range.lowerBound
         while position < range.upperBound {
             let block = layout.block(of: position)
+            if !hasParent, case let untouched = try table.run(from: block, in: .notPresent, limit: .max), untouched > 0
+            {
+                position = layout.diskRange(of: block + untouched - 1).upperBound
+                continue
+            }
             let part = position..<min(range.upperBound, layout.diskRange(of: block).upperBound)
             try changing { (allocator) throws(DiskError) in try zero(part, in: block, below, &allocator) }
             position = part.upperBound

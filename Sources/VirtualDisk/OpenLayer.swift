@@ -20,7 +20,7 @@ enum ImageFamily: Sendable {
     func parent(of file: any HostFile) throws(DiskError) -> ParentReference? {
         switch self {
         case .vhd: try VHDImage.parent(of: file).map(ParentReference.init)
-        case .vhdx: try VHDXImage.open(file).facts.parent.map(ParentReference.init)
+        case .vhdx: try VHDXImage.parent(of: file).map(ParentReference.init)
         }
     }
 

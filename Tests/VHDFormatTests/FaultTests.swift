@@ -6,7 +6,10 @@ import Testing
 /// Every call of the host can fail: the user hears of it, and nothing that was acknowledged is lost.
 struct FaultTests {
     func failOnce(_ operation: FaultyFile.Operation, _ number: Int, of chain: ChainBuilder) throws -> Bool {
-        var work = FaultyWork(chain, failing: operation, number: number)
+        let files = chain.files()
+        var work = FaultyWork(on: files[0].content, showing: chain.shown, failing: operation, number: number) {
+            try OpenDisk($0, parents: files.dropFirst(), writable: $1).device
+        }
         return try work.run()
     }
 
