@@ -35,7 +35,8 @@ struct Allocator {
         do throws(DiskError) {
             self = Allocator(try TableScan(of: opened, limit: .max, isWritable: true))
         } catch {
-            damage = error
+            // A host that failed once may not fail again.
+            if error.kind != .io { damage = error }
             throw error
         }
     }
@@ -89,6 +90,6 @@ struct Allocator {
     /// Room that the file has just got is zero by itself.
     private func makeZero(_ range: Range<UInt64>, _ file: FailStopFile) throws(DiskError) {
         guard range.lowerBound < oldFileSize else { return }
-        try file.zero(range.lowerBound..<min(range.upperBound, max(oldFileSize, range.lowerBound)))
+        try file.zero(range.clamped(to: 0..<oldFileSize))
     }
 }
