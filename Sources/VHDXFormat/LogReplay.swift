@@ -30,7 +30,7 @@ struct LogReplay: Sendable {
         }
         let wanted = active.map(\.lastFileOffset).max() ?? 0
         guard wanted <= UsedSpace.fileSizeLimit else {
-            throw DiskError(.fileCorrupt, "log: it asks for a file of \(wanted) bytes", path: file.path)
+            throw DiskError(.limit, "log: it asks for a file of \(wanted) bytes", path: file.path)
         }
         fileSize = max(size, wanted)
         entryCount = active.count
