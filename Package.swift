@@ -93,7 +93,7 @@ let package = Package(
         // What the fuzzers do with an input, and the inputs that they begin with; the fuzzers themselves are below.
         .target(
             name: "FuzzSupport",
-            dependencies: ["BlockDevice", "ByteIO", "TestSupport", "VHDFormat", "VHDXFormat"],
+            dependencies: ["BlockDevice", "ByteIO", "ISOFormat", "TestSupport", "VHDFormat", "VHDXFormat"],
             path: "Fuzz/Support",
             swiftSettings: settings
         ),
@@ -142,6 +142,7 @@ if isFuzzing {
             swiftSettings: settings
         ),
         fuzzer("fuzz-vhd", "VHD", needs: ["FuzzDriver", "FuzzSupport"]),
+        fuzzer("fuzz-iso", "ISO", needs: ["FuzzDriver", "FuzzSupport"]),
         fuzzer("fuzz-vhdx", "VHDX", needs: ["FuzzDriver", "FuzzSupport"]),
     ]
 }

@@ -1,4 +1,4 @@
 extension FuzzTarget {
     /// All targets.
-    public static var all: [FuzzTarget] { [vhd, vhdx] }
+    public static var all: [FuzzTarget] { [vhd, vhdx, iso] }
 }

@@ -240,7 +240,7 @@ struct ControlFileTests {
 
     // MARK: Slow images
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func requestsOfOtherHandlesRunWhileOneHangs() throws {
         try withScratchFolder { scratch in
             let opener = SlowOpener()
@@ -267,7 +267,7 @@ struct ControlFileTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func anInterruptedAttachIsEINTRAndLeavesNothing() throws {
         try withScratchFolder { scratch in
             let opener = SlowOpener()
@@ -296,7 +296,7 @@ struct ControlFileTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func aWriteThatWaitsForAnotherOfItsHandleCanBeInterrupted() throws {
         try withScratchFolder { scratch in
             let opener = SlowOpener()

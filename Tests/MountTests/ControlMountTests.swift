@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// `ctl` as shells and programs use it.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct ControlMountTests {
     @Test func echoHasTheRightStatusAndText() throws {
         try withMount { mount in

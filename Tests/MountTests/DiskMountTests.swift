@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// `disk` as programs use it.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct DiskMountTests {
     static let images = TestImages.entries.filter { !$0.format.hasPrefix("VHDX") }
 

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Ends of attachments and of the file system (CONTRACT.md §3.3).
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct LifetimeMountTests {
     @Test func aBusyDiskNamesItsHolder() throws {
         try withMount { mount in

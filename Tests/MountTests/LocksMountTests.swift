@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Exclusion against QEMU's tools and against other vhdfs processes (CONTRACT.md §3.4).
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct LocksMountTests {
     @Test func qemuAndWeKeepEachOtherOut() throws {
         try withMount { mount in

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// A file system inside of a disk, through a loop device.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct LoopMountTests {
     @Test func ext4OnALoopDevice() throws {
         try withMount { mount in

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// libvhdi reads what we show and what we write, of the kinds that it reads rightly (formats.md §10): fixed and dynamic disks.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct OracleMountTests {
     @Test(arguments: [VHDBuilder.Subtype.fixed, .dynamic], VHDBuilder.Alignment.allCases)
     func libvhdiSeesTheSameDisk(_ subtype: VHDBuilder.Subtype, _ alignment: VHDBuilder.Alignment) throws {

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Other users than root (CONTRACT.md §3.4). They need no entry in `/etc/passwd`.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct UsersMountTests {
     /// Runs the rest of a line as a user, in a group, with further groups.
     private static let helpers = """

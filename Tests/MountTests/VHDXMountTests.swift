@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// VHDX through a real mount, against QEMU and against what other programs have made.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct VHDXMountTests {
     static let images = TestImages.entries.filter { $0.format.hasPrefix("VHDX") }
 

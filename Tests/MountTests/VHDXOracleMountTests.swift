@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Other programs read chains of VHDX as we show them, before and after we have written to the leaf: libvhdi, and dissect.hypervisor.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct VHDXOracleMountTests {
     /// A base and its children in one folder, the leaf `leaf.vhdx`, all of one size: past a parent's end libvhdi gives errors.
     private func makeChain(

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Who may use a VHDX, and what of its chain: locks, children, VHD Sets, a file system inside.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct VHDXSharingMountTests {
     @Test func qemuAndWeKeepEachOtherOut() throws {
         try withMount { mount in

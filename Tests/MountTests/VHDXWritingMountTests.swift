@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Programs write to a VHDX side by side, without syncing, onto a full host: what they were told is so.
-@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct VHDXWritingMountTests {
     /// The last close makes everything durable and the log empty, with no sync asked for.
     @Test func whatIsClosedOutlivesTheDaemon() throws {

@@ -81,7 +81,7 @@ struct AttachFileRulesTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func whatIsNoFileIsNoVirtualDiskAndNeverBlocks() throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)

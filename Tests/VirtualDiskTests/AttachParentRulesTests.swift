@@ -213,7 +213,7 @@ struct AttachParentRulesTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func aFIFOAsParentDoesNotBlock() throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)

@@ -262,7 +262,7 @@ struct AttachVHDXParentTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func depth256AndNoMore() throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)

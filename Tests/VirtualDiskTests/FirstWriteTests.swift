@@ -174,7 +174,7 @@ struct FirstWriteTests {
     // MARK: Looking
 
     /// A FIFO beside the image must not stop the daemon, and a link may lead anywhere.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func nothingInTheFolderBlocks() throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)
