@@ -7,43 +7,19 @@ internal import Synchronization
 extension DynamicVHD {
     /// Changed table sectors are written back at the latest when there are so many (1 MiB).
     private static let changedLimit = 2048
-    /// Zeros are given back to the host from so many bytes on; below, holes cost more than they save.
-    private static let worthPunching = 65_536
 
     func write(_ bytes: RawSpan, at offset: UInt64, below: any LowerDisk) throws(DiskError) {
-        var done = 0
-        while done < bytes.byteCount {
-            let position = offset + UInt64(done)
-            let blockEnd = layout.diskRange(of: layout.block(of: position)).upperBound
-            let count = min(bytes.byteCount - done, Int(blockEnd - position))
-            let part = bytes.extracting(done..<done + count)
-            if let count = try writeSettled(part, at: position) {
-                done += count
-            } else {
-                done += try writeUnsettled(part, at: position, below: below)
-            }
-        }
+        try writeBlockwise(bytes, at: offset, below: below)
         if cache.changedCount > Self.changedLimit { try synchronize() }
     }
 
-    /// Overwrites in place what has its place. Nil when the first byte has none yet.
-    private func writeSettled(_ bytes: RawSpan, at offset: UInt64) throws(DiskError) -> Int? {
-        let extent = try extent(at: offset, limit: UInt64(bytes.byteCount))
-        guard case .file(let fileOffset) = extent.place else { return nil }
-        if !isPrepared.load(ordering: .acquiring) {
-            try allocator.withLock { (allocator) throws(DiskError) in try prepare(&allocator) }
-        }
-        let part = bytes.extracting(0..<Int(extent.count))
-        if part.byteCount >= Self.worthPunching, part.isAllZero {
-            try file.zero(fileOffset..<fileOffset + extent.count)
-        } else {
-            try file.write(part, at: fileOffset)
-        }
-        return part.byteCount
+    func prepareToWrite() throws(DiskError) {
+        guard !isPrepared.load(ordering: .acquiring) else { return }
+        try allocator.withLock { (allocator) throws(DiskError) in try prepare(&allocator) }
     }
 
     /// Writes a run whose sectors have no bytes of their own yet; returns how many bytes it took.
-    private func writeUnsettled(_ bytes: RawSpan, at offset: UInt64, below: any LowerDisk) throws(DiskError) -> Int {
+    func writeUnsettled(_ bytes: RawSpan, at offset: UInt64, below: any LowerDisk) throws(DiskError) -> Int {
         try allocator.withLock { (allocator) throws(DiskError) in
             let extent = try extent(at: offset, limit: UInt64(bytes.byteCount))
             // Another writer was here first: `write` asks again.
@@ -54,7 +30,7 @@ extension DynamicVHD {
             try prepare(&allocator)
             try withBlock(of: offset, &allocator) { (dataOffset) throws(DiskError) in
                 let range = offset..<offset + UInt64(part.byteCount)
-                try completeSectors(around: range, dataOffset, below)
+                try completeSectors(around: range, 512, blockAt: dataOffset, below: below)
                 try file.write(part, at: dataOffset + layout.offsetInBlock(offset))
                 return range
             }
@@ -113,29 +89,6 @@ extension DynamicVHD {
         }
     }
 
-    /// A bit stands for a whole sector: what a write leaves of its first and last one comes from below.
-    private func completeSectors(
-        around range: Range<UInt64>,
-        _ dataOffset: UInt64,
-        _ below: any LowerDisk
-    ) throws(DiskError) {
-        let start = range.lowerBound & ~511
-        let end = roundUp(range.upperBound, to: 512)
-        try copyUp(start..<range.lowerBound, dataOffset, below)
-        try copyUp(range.upperBound..<end, dataOffset, below)
-    }
-
-    private func copyUp(_ range: Range<UInt64>, _ dataOffset: UInt64, _ below: any LowerDisk) throws(DiskError) {
-        guard !range.isEmpty else { return }
-        var bytes = [UInt8](repeating: 0, count: range.count)
-        if isDifferencing {
-            try bytes.withMutableBytes { (span) throws(DiskError) in
-                try below.readBelow(into: &span, at: range.lowerBound)
-            }
-        }
-        try file.write(bytes, at: dataOffset + layout.offsetInBlock(range.lowerBound))
-    }
-
     // MARK: Zeros
 
     func zero(_ range: Range<UInt64>, below: any LowerDisk) throws(DiskError) {
@@ -183,7 +136,7 @@ extension DynamicVHD {
                 // The child must hold the zeros itself, or the parent's bytes would show.
                 try prepare(&allocator)
                 try withBlock(of: run.lowerBound, &allocator) { (dataOffset) throws(DiskError) in
-                    try completeSectors(around: run, dataOffset, below)
+                    try completeSectors(around: run, 512, blockAt: dataOffset, below: below)
                     let first = dataOffset + layout.offsetInBlock(run.lowerBound)
                     try file.zero(first..<first + UInt64(run.count))
                     return run

@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// Reading settled blocks takes no lock but the short one of the metadata cache. What changes the map (allocation, bits, freeing)
 /// happens under `allocator`'s lock, in `DynamicVHD+Writing.swift`. Lock order: `flushing`, then `allocator`, then the cache's.
-final class DynamicVHD: VHDLayer {
+final class DynamicVHD: VHDLayer, BlockwiseLayer {
     let facts: VHDFacts
     let size: UInt64
     let file: FailStopFile
@@ -132,6 +132,8 @@ final class DynamicVHD: VHDLayer {
             )
         }
     }
+
+    var blockSize: UInt64 { layout.blockSize }
 
     // MARK: Reading
 

@@ -5,42 +5,24 @@ internal import Synchronization
 
 /// Writing: data first, then in memory what makes it visible; a flush brings that into the log and the tables.
 extension VHDXLayer {
-    /// Zeros are given back to the host from so many bytes on; below, holes cost more than they save.
-    private static let worthPunching = 65_536
     /// One change of one block touches no more pages: two of the table, and the bits of the largest block.
     private static let pagesOfOneChange = 20
 
     public func write(_ bytes: RawSpan, at offset: UInt64, below: any LowerDisk) throws(DiskError) {
-        var done = 0
-        while done < bytes.byteCount {
-            let position = offset + UInt64(done)
-            let blockEnd = layout.diskRange(of: layout.block(of: position)).upperBound
-            let count = min(bytes.byteCount - done, Int(blockEnd - position))
-            let part = bytes.extracting(done..<done + count)
-            if let count = try writeSettled(part, at: position) {
-                done += count
-            } else {
-                done += try changing { (allocator) throws(DiskError) in
-                    try writeUnsettled(part, at: position, below, &allocator)
-                }
-            }
-        }
+        try writeBlockwise(bytes, at: offset, below: below)
     }
 
-    /// Overwrites in place what has its place. Nil when the first byte has none yet.
-    private func writeSettled(_ bytes: RawSpan, at offset: UInt64) throws(DiskError) -> Int? {
-        let extent = try extent(at: offset, limit: UInt64(bytes.byteCount))
-        guard case .file(let fileOffset) = extent.place else { return nil }
-        if !isPrepared.load(ordering: .acquiring) {
-            try changing { (allocator) throws(DiskError) in try prepare(&allocator) }
-        }
-        let part = bytes.extracting(0..<Int(extent.count))
-        if part.byteCount >= Self.worthPunching, part.isAllZero {
-            try file.zero(fileOffset..<fileOffset + extent.count)
-        } else {
-            try file.write(part, at: fileOffset)
-        }
-        return part.byteCount
+    public func prepareToWrite() throws(DiskError) {
+        guard !isPrepared.load(ordering: .acquiring) else { return }
+        try changing { (allocator) throws(DiskError) in try prepare(&allocator) }
+    }
+
+    public func writeUnsettled(
+        _ bytes: RawSpan,
+        at offset: UInt64,
+        below: any LowerDisk
+    ) throws(DiskError) -> Int {
+        try changing { (allocator) throws(DiskError) in try writeUnsettled(bytes, at: offset, below, &allocator) }
     }
 
     /// Writes a run whose sectors have no bytes of their own yet; returns how many bytes it took.
@@ -83,7 +65,7 @@ extension VHDXLayer {
         let isWhole = run == layout.diskRange(of: block)
         if entry.state == .partiallyPresent {
             let start = try place(of: entry, block)
-            try completeSectors(around: run, start, below)
+            try completeSectors(around: run, layout.sectorSize, blockAt: start, below: below)
             try body(start + inBlock)
             // With all of its sectors it could become fully present; but the bits do as well, and cost no search.
             return try setBits(of: run, to: true, &allocator)
@@ -95,7 +77,7 @@ extension VHDXLayer {
             try requireBitmap(of: block, &allocator)
             // What the bits say of a block that is not present means nothing.
             try setBits(of: layout.diskRange(of: block), to: false, &allocator)
-            try completeSectors(around: run, start, below)
+            try completeSectors(around: run, layout.sectorSize, blockAt: start, below: below)
         }
         try body(start + inBlock)
         if isPartial { try setBits(of: run, to: true, &allocator) }
@@ -128,28 +110,6 @@ extension VHDXLayer {
             allocator.changedPages.insert(sector / 8)
             bit = stop
         }
-    }
-
-    /// A bit stands for a whole sector: what a write leaves of its first and last one comes from below.
-    private func completeSectors(
-        around run: Range<UInt64>,
-        _ blockPlace: UInt64,
-        _ below: any LowerDisk
-    ) throws(DiskError) {
-        let unit = layout.sectorSize
-        let start = run.lowerBound / unit * unit
-        let end = (run.upperBound + unit - 1) / unit * unit
-        try copyUp(start..<run.lowerBound, blockPlace, below)
-        try copyUp(run.upperBound..<end, blockPlace, below)
-    }
-
-    private func copyUp(_ range: Range<UInt64>, _ blockPlace: UInt64, _ below: any LowerDisk) throws(DiskError) {
-        guard !range.isEmpty else { return }
-        var bytes = [UInt8](repeating: 0, count: range.count)
-        try bytes.withMutableBytes { (span) throws(DiskError) in
-            try below.readBelow(into: &span, at: range.lowerBound)
-        }
-        try file.write(bytes, at: blockPlace + layout.offsetInBlock(range.lowerBound))
     }
 
     // MARK: Zeros

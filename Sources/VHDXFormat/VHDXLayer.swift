@@ -8,7 +8,7 @@ internal import Synchronization
 /// Reading settled blocks takes no lock but the short one of the metadata cache. What changes the tables (allocation, bits, freeing)
 /// happens under `allocator`'s lock, in `VHDXLayer+Writing.swift`; flushes are in `VHDXLayer+Flushing.swift`.
 /// Lock order: `flushing`, then `allocator`, then `log`, then the cache's.
-public final class VHDXLayer: WritableImageLayer {
+public final class VHDXLayer: BlockwiseLayer {
     public let file: FailStopFile
     public let size: UInt64
     /// What the file says about itself.
@@ -71,6 +71,8 @@ public final class VHDXLayer: WritableImageLayer {
 
     /// What children would record of this disk now: it changes with the first write of a session.
     public var dataWriteGUID: GUID { currentDataWriteGUID.withLock { $0 } }
+
+    public var blockSize: UInt64 { layout.blockSize }
 
     // MARK: Reading
 
