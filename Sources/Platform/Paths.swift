@@ -50,13 +50,16 @@ extension Descriptor {
     /// The names in a directory, in the host's order, without `.` and `..`. Names that are not UTF-8 are passed over.
     public func entries() throws(Errno) -> [String] {
         // An open of its own: reading moves a position, which copies of a descriptor would share.
-        let copy = try retrying { unsafe openat(rawValue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        // Where only the one who opened it may do that (another user's file system), the position is shared after all.
+        let again = unsafe openat(rawValue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let copy = again >= 0 ? again : try retrying { fcntl(rawValue, F_DUPFD_CLOEXEC, 0) }
         guard let directory = unsafe fdopendir(copy) else {
             let error = lastError()
             close(copy)
             throw error
         }
         defer { unsafe closedir(directory) }
+        unsafe rewinddir(directory)
         var names: [String] = []
         while true {
             errno = 0

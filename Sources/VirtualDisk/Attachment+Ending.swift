@@ -60,6 +60,7 @@ extension Attachment {
         guard activity.hasEnded else { return }
         if activity.openFiles == 0 { phase.store(Phase.ended.rawValue, ordering: .releasing) }
         disk.chain.close()
+        disk.writeGate.end()
         guard activity.writesRunning == 0 else { return }
         if phase.load(ordering: .relaxed) == Phase.ended.rawValue {
             guard activity.locks != .released else { return }

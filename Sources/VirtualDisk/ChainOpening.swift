@@ -165,7 +165,7 @@ struct ChainOpening {
     private func writeGate(_ leaf: OpenImage, _ layer: OpenLayer) -> WriteGate {
         guard !isReadOnly, !words.breaksChildren else { return WriteGate() }
         let search = ChildSearch(files, leaf, layer)
-        return WriteGate { search.harm() }
+        return WriteGate { search.harm($0) }
     }
 
     /// Hyper-V keeps record of changes beside the image, for backups; it will find that it was left out.

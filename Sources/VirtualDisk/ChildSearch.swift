@@ -12,34 +12,54 @@ struct ChildSearch: Sendable {
     static let limit = 4096
     private static let extensions = [".vhd", ".avhd", ".vud", ".vhdx", ".avhdx"]
 
-    let files: ImageOpening
-    let image: FilePath
-    let file: FileIdentity
-    let family: ImageFamily
+    private let opening: ImageOpening
+    private let image: FilePath
+    private let file: FileIdentity
+    private let family: ImageFamily
     /// What children have recorded of this disk, before anything is written.
-    let identity: GUID
+    private let identity: GUID
 
-    /// - Parameter opening: how the disk was opened; nobody waits for this search in a way that could be cancelled.
     init(_ opening: ImageOpening, _ image: OpenImage, _ layer: OpenLayer) {
-        var words = AttachWords()
-        words.type = .automatic
-        files = ImageOpening(opener: opening.opener, requester: opening.requester, words: words, cancellation: nil)
+        self.opening = opening
         self.image = image.path
         file = image.status.identity
         family = layer.family
         identity = layer.identity
     }
 
-    /// Why a write would do harm; nil when it would not, as far as can be seen.
-    func harm() -> DiskError? {
-        let names = (files.names(in: image.removingLastComponent()) ?? []).sorted()
-        if let set = set(among: names) {
-            return refusal("it belongs to the VHD Set \(set), whose records would be wrong then")
+    /// Whether a write would do harm, as far as can be seen.
+    ///
+    /// - Parameter cancellation: raised when nobody waits for the answer any more.
+    func harm(_ cancellation: Cancellation?) -> WriteGate.Finding {
+        let files = ImageOpening(
+            opener: opening.opener,
+            requester: opening.requester,
+            words: AttachWords(),
+            cancellation: cancellation
+        )
+        do {
+            let names = try names(in: image.removingLastComponent(), files).sorted()
+            if let set = set(among: names) {
+                return .harmful(refusal("it belongs to the VHD Set \(set), whose records would be wrong then"))
+            }
+            if let child = try child(among: names, files) {
+                return .harmful(refusal("\(child) has it as its parent and would be worthless then"))
+            }
+            return .harmless
+        } catch {
+            let text =
+                "it can't be found out whether images in its folder have it as their parent (\(error)), so nothing is written"
+            return .unknown(DiskError(.hasChildren, text, path: image.string))
         }
-        if let child = child(among: names) {
-            return refusal("\(child) has it as its parent and would be worthless then")
+    }
+
+    /// The names in the folder; none for a user who may not list it.
+    private func names(in folder: FilePath, _ files: ImageOpening) throws(OpenError) -> [String] {
+        do {
+            return try files.listing(of: folder)
+        } catch .failed(.permissionDenied), .fileNotFound, .pathNotFound {
+            return []
         }
-        return nil
     }
 
     private func refusal(_ reason: String) -> DiskError {
@@ -57,22 +77,34 @@ struct ChildSearch: Sendable {
         return names.first { $0.lowercased() == set }
     }
 
-    private func child(among names: [String]) -> String? {
+    private func child(among names: [String], _ files: ImageOpening) throws(AttachError) -> String? {
         guard identity != .zero else { return nil }
         let candidates = names.lazy.filter { name in
             Self.extensions.contains { name.lowercased().hasSuffix($0) }
         }
         // A file may have many names.
         var seen: Set<FileIdentity> = [file]
-        return candidates.prefix(Self.limit).first { isChild($0, &seen) }
+        for name in candidates.prefix(Self.limit) where try isChild(name, files, &seen) { return name }
+        return nil
     }
 
-    /// Whether a file is an image that has recorded this disk as its parent. One that can't be opened or read is nobody's child.
-    private func isChild(_ name: String, _ seen: inout Set<FileIdentity>) -> Bool {
+    /// Whether a file is an image that has recorded this disk as its parent. One that can't be opened or read is nobody's child; but
+    /// where files can't be opened at all just now, nothing is known.
+    private func isChild(
+        _ name: String,
+        _ files: ImageOpening,
+        _ seen: inout Set<FileIdentity>
+    ) throws(AttachError) -> Bool {
         guard let component = FilePath.Component(name) else { return false }
         let path = image.removingLastComponent().appending(component)
-        guard let candidate = try? files.open(path, writing: false), seen.insert(candidate.status.identity).inserted,
-            let parent = try? family.parent(of: candidate.file)
+        let candidate: OpenImage
+        do throws(AttachError) {
+            candidate = try files.open(path, writing: false)
+        } catch {
+            if [.notEnoughMemory, .operationAborted].contains(error.error) { throw error }
+            return false
+        }
+        guard seen.insert(candidate.status.identity).inserted, let parent = try? family.parent(of: candidate.file)
         else { return false }
         return parent.accepted.contains(identity)
     }

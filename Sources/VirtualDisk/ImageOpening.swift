@@ -74,15 +74,24 @@ struct ImageOpening {
     /// The names in a folder; none where the caller may not look, nil where there is no folder.
     func names(in folder: FilePath) -> [String]? {
         do {
-            let descriptor = try opener.open(
-                folder,
-                .listing,
-                as: requester.credentials,
-                cancellation: cancellation
-            )
-            return (try? descriptor.entries()) ?? []
+            return try listing(of: folder)
         } catch {
             return error == .failed(.permissionDenied) ? [] : nil
+        }
+    }
+
+    /// The names in a folder.
+    func listing(of folder: FilePath) throws(OpenError) -> [String] {
+        let descriptor = try opener.open(
+            folder,
+            .listing,
+            as: requester.credentials,
+            cancellation: cancellation
+        )
+        do {
+            return try descriptor.entries()
+        } catch {
+            throw .failed(error)
         }
     }
 
@@ -122,7 +131,7 @@ extension ImageOpening {
             let wanted = component.string.lowercased()
             guard let names = names(in: found) else { return nil }
             // A folder that may not be listed may still be passed through.
-            if names.isEmpty || names.contains(component.string) {
+            if names.isEmpty || names.contains(where: { $0.utf8.elementsEqual(component.string.utf8) }) {
                 found.append(component)
             } else if let name = names.sorted().first(where: { $0.lowercased() == wanted }),
                 let match = FilePath.Component(name)

@@ -51,13 +51,14 @@ enum ImageKind: String, Sendable {
     private static func recognize(_ file: any HostFile) throws -> ImageKind {
         let vhd = try VHDImage.recognize(file)
         let isVHDX = try VHDXImage.recognize(file)
-        if case .tail = vhd {
-            guard isVHDX else { return .vhd }
-            if try endsAsFixedVHD(file) {
-                guard isNamedVHD(file.path) else { throw ambiguous(file) }
-                return .vhd
-            }
+        if vhd == .tail, !isVHDX { return .vhd }
+        // What begins as a VHDX has no copy of a footer there: its substitute can only be a footer of 511 bytes, of a fixed disk.
+        if isVHDX, try vhd == .substitute || vhd == .tail && endsAsFixedVHD(file) {
+            guard isNamedVHD(file.path) else { throw ambiguous(file) }
+            return .vhd
         }
+        // Let the provider say what is wrong with it, rather than believe the guest.
+        if isVHDX, vhd == .damaged, isNamedVHD(file.path) { return .vhd }
         if isVHDX, try file.size() >= smallestVHDX || !VHDSet.isSet(file.path) { return .vhdx }
         if case .substitute = vhd { return .vhd }
         if try ISOImage.recognize(file) != nil { return .iso }

@@ -49,12 +49,14 @@ struct AttachVHDXTests {
     // MARK: Recognition
 
     /// The guest of a VHDX owns the last bytes of the file, the one of a fixed VHD the first ones: what has both is nobody's to guess.
-    @Test(arguments: ["disk.vhdx", "disk.img"])
-    func aFileThatMayBeEitherIsAskedFor(_ name: String) throws {
+    @Test(arguments: ["disk.vhdx", "disk.img"], [512, 511])
+    func aFileThatMayBeEitherIsAskedFor(_ name: String, _ footerLength: Int) throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)
             let inner = VHDXBuilder.small().build().content
-            try scratch.write(VHDBuilder(.fixed, disk: inner).build().content, to: name)
+            var outer = VHDBuilder(.fixed, disk: inner)
+            outer.footerLength = footerLength
+            try scratch.write(outer.build().content, to: name)
             do {
                 try scene.attach("\(name) readonly")
                 Issue.record("attached")
