@@ -61,6 +61,9 @@ public struct CheckReport: Sendable {
         case .footerMissing, .footerChecksum, .footerCorrupt, .headerChecksum, .headerCorrupt, .allocationTableCorrupt,
             .invalidBlockSize, .bitmapMismatch, .invalidSize, .fileCorrupt, .truncated:
             add(.damaged, error.text)
+        case .limit where count(.damaged) > 0:
+            // What was found before it stays found.
+            note(error.text)
         default: throw error
         }
     }

@@ -40,8 +40,6 @@ struct VHDXCheck {
             guard hasIdentifier || report.count(.damaged) > 0 else {
                 throw DiskError(.notRecognized, "no file identifier and no header of a VHDX", path: file.path)
             }
-            // A limit takes nothing back of what was found before it.
-            guard error.kind != .limit || report.count(.damaged) == 0 else { return report.note(error.text) }
             try report.record(error)
         }
     }
