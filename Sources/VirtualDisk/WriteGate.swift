@@ -84,6 +84,8 @@ final class WriteGate: Sendable {
         let finding = question?(search) ?? .harmless
         state.update { state in
             state.search = nil
+            // What is known now is news, whatever was told before; and it is so before a writer can hear and tell it.
+            wasTold.store(false, ordering: .releasing)
             switch finding {
             case .harmless:
                 (state.answer, state.excuse) = (.success(()), nil)
@@ -95,8 +97,6 @@ final class WriteGate: Sendable {
                 state.deadline = nil
             }
         }
-        // What is known now is news, whatever was told before.
-        wasTold.store(false, ordering: .releasing)
     }
 
     /// The attachment has ended: nobody waits for the answer.

@@ -48,6 +48,18 @@ struct WriteGateTests {
         }
     }
 
+    @Test func aReasonIsToldOnce() throws {
+        for _ in 0..<500 {
+            let gate = WriteGate { _ in .harmful(DiskError(.hasChildren, "no")) }
+            var told = 0
+            for _ in 0..<4 {
+                #expect(throws: DiskError.self) { try gate.pass() }
+                if gate.takeNews() { told += 1 }
+            }
+            #expect(told == 1)
+        }
+    }
+
     @Test func theSearchEndsWithTheAttachment() throws {
         let isOver = Monitor(false)
         let gate = WriteGate(patience: .milliseconds(20)) { cancellation in
