@@ -52,6 +52,11 @@ let package = Package(
         room("VHDFormat", needs: ["BlockDevice", "ByteIO", "Platform"]),
         room("VHDXFormat", needs: ["BlockDevice", "ByteIO", "Platform"]),
         room("ISOFormat", needs: ["BlockDevice", "ByteIO"]),
+        room("FileSystem", needs: [system]),
+        room("PartitionTables", needs: ["BlockDevice", "ByteIO"]),
+        room("Volumes", needs: ["BlockDevice", "ByteIO", "FileSystem"]),
+        room("ISO9660", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
+        room("UDF", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
         room("ControlLanguage"),
         room(
             "VirtualDisk",
@@ -60,7 +65,6 @@ let package = Package(
                 log,
             ]
         ),
-        room("FileSystem", needs: [system]),
         room(
             "DiskTree",
             needs: ["BlockDevice", "ControlLanguage", "FileSystem", "Platform", "VirtualDisk", system, log]

@@ -112,6 +112,10 @@ extension NodeKind {
         case .directory: S_IFDIR
         case .regular: S_IFREG
         case .symbolicLink: S_IFLNK
+        case .characterDevice: S_IFCHR
+        case .blockDevice: S_IFBLK
+        case .fifo: S_IFIFO
+        case .socket: S_IFSOCK
         }
     }
 }

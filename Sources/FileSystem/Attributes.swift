@@ -3,6 +3,24 @@ public enum NodeKind: Sendable, Hashable {
     case directory
     case regular
     case symbolicLink
+    case characterDevice
+    case blockDevice
+    case fifo
+    case socket
+}
+
+/// The numbers of a device.
+public struct DeviceNumber: Sendable, Hashable {
+    /// The major number.
+    public var major: UInt32
+    /// The minor number.
+    public var minor: UInt32
+
+    /// Makes a number.
+    public init(major: UInt32, minor: UInt32) {
+        self.major = major
+        self.minor = minor
+    }
 }
 
 /// A point in time, as `stat` reports it.
