@@ -54,27 +54,35 @@ let package = Package(
         room("ISOFormat", needs: ["BlockDevice", "ByteIO"]),
         room("FileSystem", needs: [system]),
         room("PartitionTables", needs: ["BlockDevice", "ByteIO"]),
-        room("Volumes", needs: ["BlockDevice", "ByteIO", "FileSystem"]),
+        room("Volumes", needs: ["BlockDevice", "ByteIO", "FileSystem", "Platform"]),
         room("ISO9660", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
         room("UDF", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
         room("ControlLanguage"),
         room(
             "VirtualDisk",
             needs: [
-                "BlockDevice", "ByteIO", "ControlLanguage", "ISOFormat", "Platform", "VHDFormat", "VHDXFormat", system,
-                log,
+                "BlockDevice", "ByteIO", "ControlLanguage", "ISOFormat", "PartitionTables", "Platform", "VHDFormat",
+                "VHDXFormat", "Volumes", system, log,
             ]
         ),
         room(
+            "VolumeTree",
+            needs: ["BlockDevice", "ByteIO", "FileSystem", "Platform", "Volumes", system, log]
+        ),
+        room(
             "DiskTree",
-            needs: ["BlockDevice", "ControlLanguage", "FileSystem", "Platform", "VirtualDisk", system, log]
+            needs: [
+                "BlockDevice", "ControlLanguage", "FileSystem", "Platform", "VirtualDisk", "Volumes", "VolumeTree",
+                system,
+                log,
+            ]
         ),
         room("FUSEServer", needs: ["CFuse", "FileSystem", "Platform", system, log]),
         .executableTarget(
             name: "vhdfs",
             dependencies: [
-                "BlockDevice", "CPlatform", "ControlLanguage", "DiskTree", "FUSEServer", "FileSystem", "Platform",
-                "VirtualDisk",
+                "BlockDevice", "CPlatform", "ControlLanguage", "DiskTree", "FUSEServer", "FileSystem", "ISO9660",
+                "Platform", "UDF", "VirtualDisk", "VolumeTree", "Volumes",
                 arguments, log, system,
             ],
             swiftSettings: settings
@@ -114,7 +122,10 @@ let package = Package(
         tests(of: "ISOFormat", needs: ["BlockDevice"]),
         tests(of: "ControlLanguage"),
         tests(of: "VirtualDisk", needs: ["BlockDevice", "ControlLanguage", "Platform"]),
-        tests(of: "DiskTree", needs: ["FileSystem", "VirtualDisk", system]),
+        tests(
+            of: "DiskTree",
+            needs: ["BlockDevice", "FileSystem", "VirtualDisk", "VolumeTree", "Volumes", system]
+        ),
         tests(of: "FUSEServer", needs: ["FileSystem", system]),
         // Drives the built binary on real mounts, and needs none of its modules.
         .testTarget(

@@ -5,8 +5,8 @@ internal import SystemPackage
 internal import VirtualDisk
 
 extension Attachment {
-    /// What `stat` tells about an item of the disk's folder.
-    func answer(_ item: DiskItem, _ place: Place) -> AttributeAnswer {
+    /// What `stat` tells about an item of the disk; `size` is a partition's.
+    func answer(_ item: DiskItem, _ place: Place, size: UInt64) -> AttributeAnswer {
         var attributes = Attributes(
             inode: place.inode,
             kind: item.kind,
@@ -16,15 +16,15 @@ extension Attachment {
             modified: Timestamp(seconds: attachedAt)
         )
         switch item {
-        case .folder:
+        case .folder, .volumes, .volume:
             attributes.permissions = access.mode(of: 0o555)
             attributes.linkCount = 2
-        case .disk:
+        case .disk, .partition:
             attributes.permissions = access.mode
             attributes.size = size
             // A host that does not tell costs the user two numbers, not the disk.
             if let usage = try? usage() {
-                attributes.allocatedBytes = usage.allocatedBytes
+                attributes.allocatedBytes = min(usage.allocatedBytes, size)
                 attributes.modified = Timestamp(
                     seconds: usage.modifiedSeconds,
                     nanoseconds: usage.modifiedNanoseconds
@@ -40,6 +40,6 @@ extension Attachment {
         case .image:
             attributes.size = UInt64(imagePath.bytes.count)
         }
-        return AttributeAnswer(attributes, validity: item == .folder || item == .image ? DiskTree.long : 0)
+        return AttributeAnswer(attributes, validity: item == .info || item == .infoJSON ? 0 : DiskTree.long)
     }
 }

@@ -5,9 +5,13 @@ internal import Synchronization
 internal import SystemPackage
 internal import VirtualDisk
 
-/// An open `disk`: the whole virtual disk as a file that never grows.
+/// An open `disk`, or an open partition of it: a range of bytes as a file that never grows.
 final class DiskFile: OpenFile {
+    private let disk: ShownDisk
     private let attachment: Attachment
+    private let node: NodeID
+    /// Where its bytes lie on the disk.
+    private let range: Range<UInt64>
     private let mode: OpenMode
     private let log: Logger
     private let tree: DiskTree
@@ -15,8 +19,18 @@ final class DiskFile: OpenFile {
     private let isActive: Atomic<Bool>
     let isSlow = false
 
-    init(_ attachment: Attachment, mode: OpenMode, tree: DiskTree, log: Logger) throws(Errno) {
-        self.attachment = attachment
+    init(
+        _ disk: ShownDisk,
+        _ node: NodeID,
+        range: Range<UInt64>,
+        mode: OpenMode,
+        tree: DiskTree,
+        log: Logger
+    ) throws(Errno) {
+        self.disk = disk
+        self.node = node
+        self.range = range.clamped(to: 0..<disk.attachment.size)
+        attachment = disk.attachment
         self.mode = mode
         self.tree = tree
         self.log = log
@@ -27,19 +41,23 @@ final class DiskFile: OpenFile {
         } catch {
             throw error.ioErrno
         }
+        disk.didOpen(node)
+        disk.coherence.didOpen(node, range: self.range)
     }
+
+    private var size: UInt64 { range.upperBound - range.lowerBound }
 
     // MARK: Reading and writing
 
     func read(into buffer: inout MutableRawSpan, at offset: UInt64, caller: Caller) throws(Errno) -> Int {
-        guard offset < attachment.size else { return 0 }
-        let count = Int(min(UInt64(buffer.byteCount), attachment.size - offset))
+        guard offset < size else { return 0 }
+        let count = Int(min(UInt64(buffer.byteCount), size - offset))
         do {
             if count == buffer.byteCount {
-                try attachment.read(into: &buffer, at: offset)
+                try attachment.read(into: &buffer, at: range.lowerBound + offset)
             } else {
                 var part = buffer._mutatingExtracting(0..<count)
-                try attachment.read(into: &part, at: offset)
+                try attachment.read(into: &part, at: range.lowerBound + offset)
             }
         } catch {
             throw failure(error)
@@ -54,11 +72,14 @@ final class DiskFile: OpenFile {
         interruption: Interruption
     ) throws(Errno) -> Int {
         guard bytes.byteCount > 0 else { return 0 }
-        guard offset < attachment.size else { throw .noSpace }
-        let count = Int(min(UInt64(bytes.byteCount), attachment.size - offset))
+        guard offset < size else { throw .noSpace }
+        let count = Int(min(UInt64(bytes.byteCount), size - offset))
+        let place = range.lowerBound + offset
         setActive(true)
+        // A write that fails may have changed a part of it.
+        defer { didChange(place..<place + UInt64(count)) }
         do {
-            try attachment.write(bytes.extracting(0..<count), at: offset)
+            try attachment.write(bytes.extracting(0..<count), at: place)
             if mode.isSynchronous { try attachment.synchronize() }
         } catch {
             throw failure(error)
@@ -68,11 +89,13 @@ final class DiskFile: OpenFile {
 
     func allocate(_ request: AllocationRequest, at offset: UInt64, count: UInt64) throws(Errno) {
         let (end, overflow) = offset.addingReportingOverflow(count)
-        guard !overflow, end <= attachment.size else { throw .noSpace }
+        guard !overflow, end <= size else { throw .noSpace }
         guard request != .allocate else { return }
+        let place = range.lowerBound + offset..<range.lowerBound + end
         setActive(true)
+        defer { didChange(place) }
         do {
-            try attachment.zero(offset..<end)
+            try attachment.zero(place)
             if mode.isSynchronous { try attachment.synchronize() }
         } catch {
             throw failure(error)
@@ -80,21 +103,21 @@ final class DiskFile: OpenFile {
     }
 
     func seek(_ what: SeekTarget, from offset: UInt64) throws(Errno) -> UInt64 {
-        guard offset < attachment.size else { throw .noSuchAddressOrDevice }
-        var position = offset
+        guard offset < size else { throw .noSuchAddressOrDevice }
+        var position = range.lowerBound + offset
         do {
             // A map with millions of tiny runs is not to hold up a worker. "Data here" and "no hole before the end" are always true.
-            for _ in 0..<Self.seekLimit where position < attachment.size {
-                let run = try attachment.allocation(at: position, limit: attachment.size)
-                if run.isData == (what == .data) { return position }
+            for _ in 0..<Self.seekLimit where position < range.upperBound {
+                let run = try attachment.allocation(at: position, limit: range.upperBound)
+                if run.isData == (what == .data) { return position - range.lowerBound }
                 position = run.end
             }
         } catch {
             throw failure(error)
         }
-        if what == .hole { return attachment.size }
-        guard position < attachment.size else { throw .noSuchAddressOrDevice }
-        return position
+        if what == .hole { return size }
+        guard position < range.upperBound else { throw .noSuchAddressOrDevice }
+        return position - range.lowerBound
     }
 
     /// How many runs one `lseek` looks at.
@@ -124,11 +147,16 @@ final class DiskFile: OpenFile {
         if isActive.exchange(value, ordering: .acquiringAndReleasing) != value { attachment.writer(isActive: value) }
     }
 
+    private func didChange(_ range: Range<UInt64>) {
+        disk.coherence.didChange(range, through: node, kernel: tree.kernelCache)
+    }
+
     func release() {
         // Stores through a mapping may have come after the last flush.
         try? flush()
         attachment.didClose(writing: mode.writes)
-        tree.dropIfUnused(attachment)
+        disk.didClose(node)
+        tree.dropIfUnused(disk)
     }
 
     private func failure(_ error: DiskError) -> Errno {

@@ -6,22 +6,26 @@ internal import Platform
 internal import Synchronization
 public import SystemPackage
 public import VirtualDisk
+public import VolumeTree
 
-/// The tree of CONTRACT.md §1: `ctl`, and a folder for each attached disk.
+/// The tree of CONTRACT.md §1: `ctl`, and for each attached disk a folder of raw files and one of its volumes.
 public final class DiskTree: FileTree {
     let table: AttachmentTable
     let control: ControlDesk
+    let volumeOptions: VolumeOptions
     private let log: Logger
     private let mountedAt = Timestamp(seconds: Int64(time(nil)))
     private let controlSerial = Atomic<UInt64>(0)
     private let kernel = Locked<(any KernelCache)?>(nil)
     /// Disks by number: those attached, and those that have ended with files still open.
-    private let disks = Locked<[UInt64: Attachment]>([:])
+    private let disks = Locked<[UInt64: ShownDisk]>([:])
+    let volumes = Locked(VolumeNumbers())
 
     /// Shows a table of attachments.
-    public init(_ table: AttachmentTable, log: Logger) {
+    public init(_ table: AttachmentTable, volumes options: VolumeOptions, log: Logger) {
         self.table = table
         self.log = log
+        volumeOptions = options
         control = ControlDesk(table, log: log)
         table.setObserver(self)
     }
@@ -29,6 +33,9 @@ public final class DiskTree: FileTree {
     public func connect(_ cache: any KernelCache) {
         kernel.withLock { $0 = cache }
     }
+
+    /// Makes the kernel forget; nil before the first request.
+    var kernelCache: (any KernelCache)? { kernel.withLock { $0 } }
 
     // MARK: Names
 
@@ -40,58 +47,103 @@ public final class DiskTree: FileTree {
                 let serial = controlSerial.add(1, ordering: .relaxed).newValue
                 return Entry(node: Place.control.node(serial: serial), answer: try answer(.control), nameValidity: 0)
             case "attached": return try entry(.attachedFolder, nameValidity: Self.long)
+            case "mounts": return try entry(.mountsFolder, nameValidity: Self.long)
             default: throw .noSuchFileOrDirectory
             }
-        case .attachedFolder:
-            guard let name = AttachmentName(name), let attachment = table.attachment(named: name) else {
-                throw .noSuchFileOrDirectory
-            }
-            disks.withLock { $0[attachment.number] = attachment }
-            guard attachment.isAttached else {
-                dropIfUnused(attachment)
-                throw .noSuchFileOrDirectory
-            }
-            // The name may end at any time and come back as another disk: ask at each use.
-            return try entry(.disk(attachment: attachment.number, .folder), nameValidity: 0)
-        case .disk(let number, .folder):
-            guard let item = DiskItem.allCases.first(where: { $0.name == name }) else { throw .noSuchFileOrDirectory }
-            return try entry(.disk(attachment: number, item), nameValidity: Self.long)
-        default:
-            throw .notDirectory
+        case .attachedFolder: return try lookupDisk(name, .folder)
+        case .mountsFolder: return try lookupDisk(name, .volumes)
+        case .disk(let number, let item): return try lookup(name, in: item, of: try disk(number))
+        case .file(let number, let folder): return try lookup(name, in: folder, of: try volume(number))
+        default: throw .notDirectory
         }
+    }
+
+    /// Finds the folder of a disk. The name may end at any time and come back as another disk, so the kernel asks at each use.
+    private func lookupDisk(_ name: String, _ item: DiskItem) throws(Errno) -> Entry {
+        guard let name = AttachmentName(name), let attachment = table.attachment(named: name) else {
+            throw .noSuchFileOrDirectory
+        }
+        let disk = disks.withLock { disks in
+            let disk = disks[attachment.number] ?? ShownDisk(attachment)
+            disks[attachment.number] = disk
+            return disk
+        }
+        guard attachment.isAttached, item == .folder || disk.hasVolumes else {
+            dropIfUnused(disk)
+            throw .noSuchFileOrDirectory
+        }
+        return try entry(.disk(attachment: attachment.number, item), nameValidity: 0)
+    }
+
+    private func lookup(_ name: String, in item: DiskItem, of disk: ShownDisk) throws(Errno) -> Entry {
+        let number = disk.attachment.number
+        // Who writes to a disk may divide it anew.
+        let validity = disk.attachment.isReadOnly ? Self.long : 0
+        switch item {
+        case .folder:
+            if let item = DiskItem.fixed.first(where: { $0.name == name }) {
+                return try entry(.disk(attachment: number, item), nameValidity: Self.long)
+            }
+            let found = try Self.numbered(name, in: disk.partitions)
+            return try entry(.disk(attachment: number, .partition(slot: found)), nameValidity: validity)
+        case .volumes:
+            let found = try Self.numbered(name, in: disk.volumes)
+            return try entry(.disk(attachment: number, .volume(slot: found)), nameValidity: validity)
+        case .volume(let slot): return try lookup(name, in: nil, of: try volume(in: slot, of: disk))
+        default: throw .notDirectory
+        }
+    }
+
+    private static func numbered(_ name: String, in list: [(slot: Int, number: Int)]) throws(Errno) -> Int {
+        guard let found = list.first(where: { "p\($0.number)" == name }) else { throw .noSuchFileOrDirectory }
+        return found.slot
     }
 
     public func forget(_ node: NodeID, count: UInt64) {}
 
-    public func list(_ directory: NodeID) throws(Errno) -> [DirectoryEntry] {
+    public func list(_ directory: NodeID) throws(Errno) -> any OpenDirectory {
         switch Place(directory) {
         case .root:
-            return [
+            return ListedDirectory([
                 DirectoryEntry(name: "ctl", inode: Place.control.inode, kind: .regular),
                 DirectoryEntry(name: "attached", inode: Place.attachedFolder.inode, kind: .directory),
-            ]
-        case .attachedFolder:
-            return table.attachments.map { attachment in
-                DirectoryEntry(
-                    name: attachment.name.text,
-                    inode: Place.disk(attachment: attachment.number, .folder).inode,
-                    kind: .directory
-                )
-            }
-        case .disk(let number, .folder):
-            return DiskItem.allCases.compactMap { item in
-                item.name.map { name in
-                    DirectoryEntry(name: name, inode: Place.disk(attachment: number, item).inode, kind: item.kind)
-                }
-            }
-        default:
-            throw .notDirectory
+                DirectoryEntry(name: "mounts", inode: Place.mountsFolder.inode, kind: .directory),
+            ])
+        case .attachedFolder: return ListedDirectory(table.attachments.map { Self.line($0.name.text, .folder, $0) })
+        case .mountsFolder:
+            let shown = table.attachments.filter { ShownDisk($0).hasVolumes }
+            return ListedDirectory(shown.map { Self.line($0.name.text, .volumes, $0) })
+        case .disk(let number, let item): return try list(item, of: try disk(number))
+        case .file(let number, let folder): return try list(folder, of: try volume(number))
+        default: throw .notDirectory
         }
     }
 
+    private func list(_ item: DiskItem, of disk: ShownDisk) throws(Errno) -> any OpenDirectory {
+        let attachment = disk.attachment
+        switch item {
+        case .folder:
+            let fixed = DiskItem.fixed.compactMap { item in item.name.map { Self.line($0, item, attachment) } }
+            let partitions = disk.partitions.map { Self.line("p\($0.number)", .partition(slot: $0.slot), attachment) }
+            return ListedDirectory(fixed + partitions)
+        case .volumes:
+            return ListedDirectory(disk.volumes.map { Self.line("p\($0.number)", .volume(slot: $0.slot), attachment) })
+        case .volume(let slot): return try list(nil, of: try volume(in: slot, of: disk))
+        default: throw .notDirectory
+        }
+    }
+
+    private static func line(_ name: String, _ item: DiskItem, _ attachment: Attachment) -> DirectoryEntry {
+        let place = Place.disk(attachment: attachment.number, item)
+        return DirectoryEntry(name: name, inode: place.inode, kind: item.kind)
+    }
+
     public func linkTarget(of node: NodeID) throws(Errno) -> [UInt8] {
-        guard case .disk(let number, .image) = Place(node) else { throw .invalidArgument }
-        return try attachment(number).imagePath.bytes
+        switch Place(node) {
+        case .disk(let number, .image): return try disk(number).attachment.imagePath.bytes
+        case .file(let number, let file): return try volume(number).volume.linkTarget(of: file)
+        default: throw .invalidArgument
+        }
     }
 
     // MARK: Attributes
@@ -110,6 +162,7 @@ public final class DiskTree: FileTree {
         caller: Caller
     ) throws(Errno) -> AttributeAnswer {
         guard let place = Place(node) else { throw .noSuchFileOrDirectory }
+        if case .file = place { throw .readOnlyFileSystem }
         guard changes.permissions == nil, changes.owner == nil, changes.group == nil else { throw .notPermitted }
         if let size = changes.size { try checkSize(size, place, file) }
         return try answer(place)
@@ -120,50 +173,69 @@ public final class DiskTree: FileTree {
         switch place {
         case .control:
             return
-        case .disk(let number, .disk):
-            let attachment = try attachment(number)
-            if size == attachment.size { return }
+        case .disk(let number, let item) where item.kind == .regular && item != .info && item != .infoJSON:
+            let disk = try disk(number)
+            if size == bytes(item, of: disk).map({ $0.upperBound - $0.lowerBound }) { return }
             // `open` with O_TRUNC comes as a size of 0 without a file, when the file is open already; `truncate(2)` looks the same, but
             // nobody need have the disk open for writing.
-            if size == 0, file == nil, attachment.hasOpenWriters { return }
+            if size == 0, file == nil, disk.attachment.hasOpenWriters { return }
             throw .notPermitted
         default:
             throw .notPermitted
         }
     }
 
-    private func entry(_ place: Place, nameValidity: Double) throws(Errno) -> Entry {
+    func entry(_ place: Place, nameValidity: Double) throws(Errno) -> Entry {
         Entry(node: place.node(), answer: try answer(place), nameValidity: nameValidity)
     }
 
     private func answer(_ place: Place) throws(Errno) -> AttributeAnswer {
-        let policy = table.configuration.policy
-        func folder(_ permissions: UInt16, links: Int) -> Attributes {
-            Attributes(
-                inode: place.inode,
-                kind: .directory,
-                permissions: permissions,
-                linkCount: UInt32(clamping: links),
-                owner: policy.mountingUser,
-                group: getgid(),
-                modified: mountedAt
-            )
-        }
         switch place {
         case .root:
-            return AttributeAnswer(folder(0o755, links: 3), validity: Self.long)
-        case .attachedFolder:
-            return AttributeAnswer(folder(0o755, links: 2 + table.attachments.count), validity: 0)
+            return AttributeAnswer(folder(place, 0o755, links: 4), validity: Self.long)
+        case .attachedFolder, .mountsFolder:
+            return AttributeAnswer(folder(place, 0o755, links: 2 + table.attachments.count), validity: 0)
         case .control:
-            var attributes = folder(0o666, links: 1)
+            var attributes = folder(place, 0o666, links: 1)
             attributes.kind = .regular
             return AttributeAnswer(attributes, validity: 0)
         case .disk(let number, let item):
-            return try attachment(number).answer(item, place)
+            let disk = try disk(number)
+            if case .volume(let slot) = item, volumeOptions.keepsPermissions,
+                let root = try? volume(in: slot, of: disk).volume.attributes(of: nil)
+            {
+                return fileAnswer(root, place, of: disk)
+            }
+            let range = bytes(item, of: disk) ?? 0..<0
+            return disk.attachment.answer(item, place, size: range.upperBound - range.lowerBound)
+        case .file(let number, let file):
+            let shown = try volume(number)
+            return fileAnswer(try shown.volume.attributes(of: file), place, of: shown.disk)
         }
     }
 
-    func attachment(_ number: UInt64) throws(Errno) -> Attachment {
+    private func folder(_ place: Place, _ permissions: UInt16, links: Int) -> Attributes {
+        Attributes(
+            inode: place.inode,
+            kind: .directory,
+            permissions: permissions,
+            linkCount: UInt32(clamping: links),
+            owner: table.configuration.policy.mountingUser,
+            group: getgid(),
+            modified: mountedAt
+        )
+    }
+
+    /// The bytes of the disk that an item shows; nil for what shows none.
+    private func bytes(_ item: DiskItem, of disk: ShownDisk) -> Range<UInt64>? {
+        switch item {
+        case .disk: 0..<disk.attachment.size
+        case .partition(let slot): disk.slot(slot)?.range
+        default: nil
+        }
+    }
+
+    func disk(_ number: UInt64) throws(Errno) -> ShownDisk {
         guard let found = disks.withLock({ $0[number] }) else { throw .noSuchFileOrDirectory }
         return found
     }
@@ -178,25 +250,37 @@ public final class DiskTree: FileTree {
             }
             return OpenedFile(ControlFile(control, mode: mode, opener: caller), caching: .stream)
         case .disk(let number, let item):
-            let attachment = try attachment(number)
+            let disk = try disk(number)
             switch item {
-            case .disk: return OpenedFile(try DiskFile(attachment, mode: mode, tree: self, log: log), caching: .keep)
-            case .info: return OpenedFile(TextFile(attachment.facts.text), caching: .direct)
-            case .infoJSON: return OpenedFile(TextFile(attachment.facts.json), caching: .direct)
-            case .folder: throw .isDirectory
+            case .disk, .partition:
+                guard let range = bytes(item, of: disk) else { throw .noSuchFileOrDirectory }
+                let file = try DiskFile(disk, node, range: range, mode: mode, tree: self, log: log)
+                return OpenedFile(file, caching: .keep)
+            case .info: return OpenedFile(TextFile(disk.attachment.facts.text), caching: .direct)
+            case .infoJSON: return OpenedFile(TextFile(disk.attachment.facts.json), caching: .direct)
+            case .folder, .volumes, .volume: throw .isDirectory
             case .image: throw .invalidArgument
             }
-        case .root, .attachedFolder: throw .isDirectory
+        case .file(let number, let file):
+            guard !mode.writes else { throw .readOnlyFileSystem }
+            return try open(file, node, of: try volume(number))
+        case .root, .attachedFolder, .mountsFolder: throw .isDirectory
         case nil: throw .noSuchFileOrDirectory
         }
     }
 
-    public func statistics() -> FileSystemStatistics {
-        let attachments = table.attachments
-        return FileSystemStatistics(
-            totalBytes: attachments.reduce(0) { $0 &+ $1.size },
-            nodes: UInt64(3 + attachments.count * DiskItem.allCases.count)
-        )
+    public func statistics(of node: NodeID) throws(Errno) -> FileSystemStatistics {
+        switch Place(node) {
+        case .file(let number, _): return try volume(number).volume.statistics()
+        case .disk(let number, .volume(let slot)):
+            return try volume(in: slot, of: try disk(number)).volume.statistics()
+        default:
+            let attachments = table.attachments
+            return FileSystemStatistics(
+                totalBytes: attachments.reduce(0) { $0 &+ $1.size },
+                nodes: UInt64(4 + attachments.count * (DiskItem.fixed.count + 1))
+            )
+        }
     }
 }
 
@@ -207,22 +291,31 @@ extension DiskTree: AttachmentTable.Observer {
     private static let patience = Duration.seconds(2)
 
     public func didEnd(_ attachment: Attachment, isForced: Bool) {
-        dropIfUnused(attachment)
-        guard let kernel = kernel.withLock({ $0 }) else { return }
+        let disk = disks.withLock { $0[attachment.number] }
+        let openNodes = isForced ? disk?.openNodes ?? [] : []
+        if isForced { disk?.endVolumes() }
+        if let disk { dropIfUnused(disk) }
+        guard let kernel = kernelCache else { return }
         let isDone = Monitor(false)
         // Not the attachment itself: its files are to be closed now, even if the kernel takes its time.
-        let (name, disk) = (attachment.name.text, Place.disk(attachment: attachment.number, .disk).node())
+        let name = attachment.name.text
         startThread("forget") {
             kernel.invalidate(name: name, in: Place.attachedFolder.node())
-            if isForced { kernel.invalidate(disk, range: nil) }
+            kernel.invalidate(name: name, in: Place.mountsFolder.node())
+            for node in openNodes { kernel.invalidate(node, range: nil) }
             isDone.update { $0 = true }
         }
         let _: Bool? = isDone.wait(timeout: Self.patience) { $0 ? true : nil }
     }
 
     /// Lets go of a disk that has ended and of which nothing is open.
-    func dropIfUnused(_ attachment: Attachment) {
-        guard !attachment.isAttached, attachment.openFileCount == 0 else { return }
-        _ = disks.withLock { $0.removeValue(forKey: attachment.number) }
+    func dropIfUnused(_ disk: ShownDisk) {
+        guard !disk.attachment.isAttached, disk.attachment.openFileCount == 0 else { return }
+        _ = disks.withLock { $0.removeValue(forKey: disk.attachment.number) }
+        let numbers = disk.volumeNumbers
+        volumes.withLock { volumes in
+            for number in numbers { volumes.shown[number] = nil }
+        }
+        disk.endVolumes()
     }
 }

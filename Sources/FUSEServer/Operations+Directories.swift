@@ -8,16 +8,15 @@ func openDirectory(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ info: UnsafeMuta
     unsafe answer(handle) { request, server throws(Errno) in
         let directory = NodeID(rawValue: node)
         let inode = try server.tree.attributes(of: directory, file: nil).attributes.inode
-        let own = [
-            DirectoryEntry(name: ".", inode: inode, kind: .directory),
-            DirectoryEntry(name: "..", inode: unknownInode, kind: .directory),
-        ]
-        let number = server.directories.insert(DirectoryHandle(own + (try server.tree.list(directory))))
-        if !request.reply(openDirectory: number) { _ = server.directories.remove(number) }
+        let open = DirectoryHandle(try server.tree.list(directory), inode: inode)
+        let number = server.directories.insert(open)
+        if !request.reply(openDirectory: number, isLasting: open.isLasting) {
+            _ = server.directories.remove(number)
+        }
     }
 }
 
-/// READDIR. An entry's offset is the index of the one after it.
+/// READDIR.
 func readDirectory(
     _ handle: fuse_req_t?,
     _ node: fuse_ino_t,
@@ -25,32 +24,35 @@ func readDirectory(
     _ offset: off_t,
     _ info: UnsafeMutablePointer<fuse_file_info>?
 ) {
-    guard let request = unsafe Request(handle), let number = unsafe info?.pointee.fh else { return }
-    let wasFound: Void? = HandleTable<DirectoryHandle>.with(number) { directory in
-        unsafe ReplyBuffer.withBytes(size) { buffer in
-            var used = 0
-            var attributes = stat()
-            for index in max(0, Int(offset))..<max(0, Int(offset), directory.entries.count) {
-                let entry = directory.entries[index]
-                attributes.st_ino = UInt(entry.inode)
-                attributes.st_mode = entry.kind.mode
-                let place = unsafe buffer.baseAddress?.advanced(by: used).assumingMemoryBound(to: CChar.self)
-                let room = buffer.count - used
-                let need = unsafe fuse_add_direntry(
-                    request.handle,
-                    place,
-                    room,
-                    entry.name,
-                    &attributes,
-                    off_t(index + 1)
-                )
-                if need > room { break }
-                used += need
-            }
-            unsafe request.reply(UnsafeRawBufferPointer(rebasing: buffer.prefix(used)))
-        }
+    unsafe fillListing(handle, size, offset, info) { request, directory, index, place, room in
+        let entry = directory.entry(at: index)
+        var attributes = fuse_entry_param(entry).attr
+        return unsafe fuse_add_direntry(request.handle, place, room, entry.name, &attributes, off_t(index + 1))
     }
-    if wasFound == nil { request.fail(.badFileDescriptor) }
+}
+
+/// READDIRPLUS: names, and for those whose attributes are at hand the answer to a look-up too.
+///
+/// The kernel counts such a look-up like any other. Nothing keeps that count here: a node is what its number says.
+func readDirectoryWithAttributes(
+    _ handle: fuse_req_t?,
+    _ node: fuse_ino_t,
+    _ size: Int,
+    _ offset: off_t,
+    _ info: UnsafeMutablePointer<fuse_file_info>?
+) {
+    unsafe fillListing(handle, size, offset, info) { request, directory, index, place, room in
+        let entry = directory.entry(at: index)
+        var parameters = directory.lookup(at: index).map { fuse_entry_param($0) } ?? fuse_entry_param(entry)
+        return unsafe fuse_add_direntry_plus(
+            request.handle,
+            place,
+            room,
+            entry.name,
+            &parameters,
+            off_t(index + 1)
+        )
+    }
 }
 
 /// RELEASEDIR.
@@ -61,5 +63,30 @@ func releaseDirectory(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ info: UnsafeM
     }
 }
 
-/// The inode number of `..`, which a directory doesn't know: libfuse's own value for it. Programs that care use `stat`.
-private let unknownInode: UInt64 = 0xFFFF_FFFF
+/// Puts as many names into an answer as it takes. A name's offset is the index of the one after it.
+///
+/// `add` says how many bytes a name needs; what needs more than the room that is left has not been added.
+private func fillListing(
+    _ handle: fuse_req_t?,
+    _ size: Int,
+    _ offset: off_t,
+    _ info: UnsafeMutablePointer<fuse_file_info>?,
+    add: (Request, DirectoryHandle, Int, UnsafeMutablePointer<CChar>?, Int) -> Int
+) {
+    guard let request = unsafe Request(handle), let number = unsafe info?.pointee.fh else { return }
+    let wasFound: Void? = HandleTable<DirectoryHandle>.with(number) { directory in
+        unsafe ReplyBuffer.withBytes(size) { buffer in
+            var used = 0
+            let first = max(0, Int(offset))
+            for index in first..<max(first, directory.count) {
+                let place = unsafe buffer.baseAddress?.advanced(by: used).assumingMemoryBound(to: CChar.self)
+                let room = buffer.count - used
+                let need = unsafe add(request, directory, index, place, room)
+                if need > room { break }
+                used += need
+            }
+            unsafe request.reply(UnsafeRawBufferPointer(rebasing: buffer.prefix(used)))
+        }
+    }
+    if wasFound == nil { request.fail(.badFileDescriptor) }
+}

@@ -25,11 +25,7 @@ extension Request {
 
     /// Answers LOOKUP. False when nobody waits for it any more, so that the kernel has not counted the reference.
     func reply(_ entry: Entry) -> Bool {
-        var parameters = fuse_entry_param()
-        parameters.ino = entry.node.rawValue
-        parameters.attr = stat(entry.answer.attributes)
-        parameters.attr_timeout = entry.answer.validity
-        parameters.entry_timeout = entry.nameValidity
+        var parameters = fuse_entry_param(entry)
         return unsafe fuse_reply_entry(handle, &parameters) != -ENOENT
     }
 
@@ -82,18 +78,33 @@ extension Request {
     }
 
     /// Answers OPENDIR. False as for OPEN.
-    func reply(openDirectory number: UInt64) -> Bool {
+    func reply(openDirectory number: UInt64, isLasting: Bool) -> Bool {
         var info = fuse_file_info()
         info.fh = number
+        info.cache_readdir = isLasting ? 1 : 0
+        info.keep_cache = isLasting ? 1 : 0
         return unsafe fuse_reply_open(handle, &info) != -ENOENT
     }
 
-    /// Answers STATFS: a full file system, because nothing grows here.
+    /// Answers GETXATTR and LISTXATTR: with the length alone if the caller has no room yet.
+    func reply(_ value: [UInt8], room: Int) {
+        if room == 0 {
+            unsafe fuse_reply_xattr(handle, value.count)
+        } else if value.count > room {
+            fail(.outOfRange)
+        } else {
+            unsafe value.withUnsafeBytes { unsafe reply($0) }
+        }
+    }
+
+    /// Answers STATFS. To write, there is no room: nothing grows here.
     func reply(_ statistics: FileSystemStatistics) {
         var answer = statvfs()
-        answer.f_bsize = UInt(Attributes.blockSize)
-        answer.f_frsize = UInt(Attributes.blockSize)
-        answer.f_blocks = UInt(statistics.totalBytes) / UInt(Attributes.blockSize)
+        let block = UInt64(max(statistics.blockSize, 1))
+        answer.f_bsize = UInt(block)
+        answer.f_frsize = UInt(block)
+        answer.f_blocks = UInt(statistics.totalBytes / block)
+        answer.f_bfree = UInt(statistics.freeBytes / block)
         answer.f_files = UInt(statistics.nodes)
         answer.f_namemax = 255
         unsafe fuse_reply_statfs(handle, &answer)
@@ -133,10 +144,36 @@ extension stat {
         st_blksize = Attributes.blockSize
         let (units, rest) = attributes.allocatedBytes.quotientAndRemainder(dividingBy: 512)
         st_blocks = Int(units) + (rest > 0 ? 1 : 0)
-        let time = timespec(
-            tv_sec: Int(attributes.modified.seconds),
-            tv_nsec: Int(attributes.modified.nanoseconds)
-        )
-        (st_atim, st_mtim, st_ctim) = (time, time, time)
+        st_mtim = timespec(attributes.modified)
+        st_atim = timespec(attributes.accessed ?? attributes.modified)
+        st_ctim = timespec(attributes.changed ?? attributes.modified)
+        if let device = attributes.device {
+            // As the kernel packs it into FUSE's 32 bits: 12 of the major number, 20 of the minor.
+            st_rdev = UInt(device.major & 0xFFF) << 8 | UInt(device.minor & 0xFF) | UInt(device.minor & 0xFFF00) << 12
+        }
+    }
+}
+
+extension timespec {
+    fileprivate init(_ time: Timestamp) {
+        self.init(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
+    }
+}
+
+extension fuse_entry_param {
+    /// The kernel's form of a look-up's answer.
+    init(_ entry: Entry) {
+        self.init()
+        ino = entry.node.rawValue
+        attr = stat(entry.answer.attributes)
+        attr_timeout = entry.answer.validity
+        entry_timeout = entry.nameValidity
+    }
+
+    /// A name without a look-up: the kernel will ask when it wants to know more.
+    init(_ entry: DirectoryEntry) {
+        self.init()
+        attr.st_ino = UInt(entry.inode)
+        attr.st_mode = entry.kind.mode
     }
 }

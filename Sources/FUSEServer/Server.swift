@@ -46,11 +46,30 @@ final class FileHandle: Sendable {
     }
 }
 
-/// A directory that is open: what it held at that time.
+/// A directory that is open: what it held at that time, behind its own two names.
 final class DirectoryHandle: Sendable {
-    let entries: [DirectoryEntry]
+    private let own: [DirectoryEntry]
+    private let content: any OpenDirectory
 
-    init(_ entries: [DirectoryEntry]) {
-        self.entries = entries
+    init(_ content: any OpenDirectory, inode: UInt64) {
+        own = [
+            DirectoryEntry(name: ".", inode: inode, kind: .directory),
+            DirectoryEntry(name: "..", inode: Self.unknownInode, kind: .directory),
+        ]
+        self.content = content
     }
+
+    var isLasting: Bool { content.isLasting }
+    var count: Int { own.count + content.count }
+
+    func entry(at index: Int) -> DirectoryEntry {
+        index < own.count ? own[index] : content.entry(at: index - own.count)
+    }
+
+    func lookup(at index: Int) -> Entry? {
+        index < own.count ? nil : content.lookup(at: index - own.count)
+    }
+
+    /// The inode number of `..`, which a directory doesn't know: libfuse's own value for it. Programs that care use `stat`.
+    private static let unknownInode: UInt64 = 0xFFFF_FFFF
 }

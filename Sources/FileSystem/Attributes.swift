@@ -55,8 +55,14 @@ public struct Attributes: Sendable, Hashable {
     public var size: UInt64
     /// Bytes that the object really uses where it is stored.
     public var allocatedBytes: UInt64
-    /// The time of the last change; reported as access and status-change time too.
+    /// The time of the last change of the content.
     public var modified: Timestamp
+    /// The time of the last read; nil where it is `modified`.
+    public var accessed: Timestamp?
+    /// The time of the last change of the attributes; nil where it is `modified`.
+    public var changed: Timestamp?
+    /// The numbers of a device, if it is one.
+    public var device: DeviceNumber?
 
     /// Makes the attributes of one node.
     public init(
@@ -68,7 +74,10 @@ public struct Attributes: Sendable, Hashable {
         group: UInt32,
         size: UInt64 = 0,
         allocatedBytes: UInt64 = 0,
-        modified: Timestamp
+        modified: Timestamp,
+        accessed: Timestamp? = nil,
+        changed: Timestamp? = nil,
+        device: DeviceNumber? = nil
     ) {
         self.inode = inode
         self.kind = kind
@@ -79,6 +88,9 @@ public struct Attributes: Sendable, Hashable {
         self.size = size
         self.allocatedBytes = allocatedBytes
         self.modified = modified
+        self.accessed = accessed
+        self.changed = changed
+        self.device = device
     }
 }
 
@@ -115,7 +127,7 @@ public struct Entry: Sendable {
 
 /// One line of a directory listing.
 public struct DirectoryEntry: Sendable, Hashable {
-    /// The name, without a slash.
+    /// The name, without a slash or a NUL.
     public var name: String
     /// The inode number.
     public var inode: UInt64
@@ -159,16 +171,22 @@ public struct AttributeChanges: Sendable {
     }
 }
 
-/// What `statfs` tells about the whole tree.
+/// What `statfs` tells about the part of the tree that a node belongs to.
 public struct FileSystemStatistics: Sendable {
     /// Bytes in all.
     public var totalBytes: UInt64
+    /// Bytes that nothing uses.
+    public var freeBytes: UInt64
+    /// Bytes of a block, as the sizes are counted in.
+    public var blockSize: UInt32
     /// Number of objects.
     public var nodes: UInt64
 
     /// Makes the statistics.
-    public init(totalBytes: UInt64 = 0, nodes: UInt64 = 0) {
+    public init(totalBytes: UInt64 = 0, freeBytes: UInt64 = 0, blockSize: UInt32 = 4096, nodes: UInt64 = 0) {
         self.totalBytes = totalBytes
+        self.freeBytes = freeBytes
+        self.blockSize = blockSize
         self.nodes = nodes
     }
 }

@@ -30,13 +30,53 @@ public protocol FileTree: AnyObject, Sendable {
     func open(_ node: NodeID, mode: OpenMode, caller: Caller) throws(Errno) -> OpenedFile
 
     /// Takes a snapshot of a directory for one `opendir`. `.` and `..` are the server's business.
-    func list(_ directory: NodeID) throws(Errno) -> [DirectoryEntry]
+    func list(_ directory: NodeID) throws(Errno) -> any OpenDirectory
 
-    /// Answers `statfs`.
-    func statistics() -> FileSystemStatistics
+    /// Answers `statfs` for a node.
+    func statistics(of node: NodeID) throws(Errno) -> FileSystemStatistics
+
+    /// The names of a node's extended attributes, with their namespaces.
+    func extendedAttributes(of node: NodeID) throws(Errno) -> [[UInt8]]
+
+    /// The value of an extended attribute: `.noData` if there is none of that name, `.notSupported` if there can't be.
+    func extendedAttribute(_ name: [UInt8], of node: NodeID) throws(Errno) -> [UInt8]
 
     /// Hands the tree the means to make the kernel forget; called once, before the first request.
     func connect(_ cache: any KernelCache)
+}
+
+/// What a directory held when it was opened. Calls may come from many threads at once.
+public protocol OpenDirectory: AnyObject, Sendable {
+    /// How many names there are.
+    var count: Int { get }
+
+    /// Whether the kernel may keep the listing, also for others who open the directory.
+    var isLasting: Bool { get }
+
+    /// The name of a number below `count`.
+    func entry(at index: Int) -> DirectoryEntry
+
+    /// What a look-up of that name would answer, if that costs little; nil lets the kernel ask when it wants to know.
+    func lookup(at index: Int) -> Entry?
+}
+
+/// A directory of few names.
+public final class ListedDirectory: OpenDirectory {
+    private let entries: [DirectoryEntry]
+
+    /// Lists these names.
+    public init(_ entries: [DirectoryEntry]) {
+        self.entries = entries
+    }
+
+    public var count: Int { entries.count }
+    public var isLasting: Bool { false }
+
+    public func entry(at index: Int) -> DirectoryEntry {
+        entries[index]
+    }
+
+    public func lookup(at index: Int) -> Entry? { nil }
 }
 
 /// A regular file that someone has opened. One object for each `open(2)`; copies of the descriptor share it.
@@ -84,6 +124,8 @@ public struct OpenedFile {
     public enum Caching: Sendable, Hashable {
         /// Pages that the kernel has of this node stay.
         case keep
+        /// The kernel forgets the pages that it had, and keeps those that are read from now on.
+        case fresh
         /// No page cache: each `read(2)` and `write(2)` comes to us as it is.
         case direct
         /// As `direct`, without a position: reads and writes of one handle don't wait for each other (`ctl`).

@@ -38,20 +38,19 @@ public enum FileHolders {
         return Array((locking.isEmpty ? others : locking).prefix(limit))
     }
 
-    /// Who has a folder, or anything below it, open, mapped, or as its working directory. This process counts too.
-    public static func holding(below folder: FilePath, limit: Int = 8) -> [FileHolder] {
-        let path = folder.string
-        let below = path.hasSuffix("/") ? path : path + "/"
+    /// Who has one of the folders, or anything below it, open, mapped, or as its working directory. This process counts too.
+    public static func holding(below folders: [FilePath], limit: Int = 8) -> [FileHolder] {
+        let paths = folders.map { $0.string.hasSuffix("/") ? String($0.string.dropLast()) : $0.string }
         func isInside(_ target: String) -> Bool {
-            target == path || target.hasPrefix(below)
+            paths.contains { target == $0 || target.hasPrefix($0 + "/") }
         }
         var found: [FileHolder] = []
         scan { process in
             let isOpen = process.openFiles.contains { file in
                 // The folder itself, locked: that is the `ServiceMark` of the one who serves it, below the mount.
-                isInside(file.target) && !(file.target == path && process.hasLock(on: file.number))
+                isInside(file.target) && !(paths.contains(file.target) && process.hasLock(on: file.number))
             }
-            if isOpen || process.folders.contains(where: isInside) || process.mappedFiles(below: below) {
+            if isOpen || process.folders.contains(where: isInside) || process.mapsFile(where: isInside) {
                 found.append(process.holder)
             }
             return found.count < limit
@@ -114,13 +113,13 @@ private struct ScannedProcess {
         return String(decoding: text, as: UTF8.self).split(separator: "\n").contains { $0.hasPrefix("lock:") }
     }
 
-    /// Whether one of its mappings is of a file below a folder whose path ends in a slash.
-    func mappedFiles(below folder: String) -> Bool {
+    /// Whether one of its mappings is of a file of such a path.
+    func mapsFile(where isMeant: (String) -> Bool) -> Bool {
         guard let text = try? self.folder.appending("maps").contents(limit: 1 << 20) else { return false }
         return String(decoding: text, as: UTF8.self).split(separator: "\n").contains { line in
             // Five fields, spaces, and the path, which may have spaces of its own.
             guard let slash = line.firstIndex(of: "/") else { return false }
-            return line[slash...].hasPrefix(folder)
+            return isMeant(String(line[slash...]))
         }
     }
 }

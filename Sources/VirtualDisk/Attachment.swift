@@ -26,7 +26,7 @@ public enum Lifetime: Sendable, Hashable {
 /// One attached disk: what it is, who may use it, and its bytes for as long as it is attached.
 ///
 /// Reading takes no lock. A write is counted while it runs, so that an end can wait for it.
-public final class Attachment: Sendable {
+public final class Attachment: BlockDevice {
     enum Phase: UInt8 {
         /// In use.
         case attached
@@ -79,6 +79,10 @@ public final class Attachment: Sendable {
     let phase = Atomic<UInt8>(Phase.attached.rawValue)
     /// Bytes have been written since the image was last made complete.
     let isDirty = Atomic(false)
+    /// How many writes there have been.
+    private let writeCount = Atomic<UInt64>(0)
+    /// What was found on it, and how many writes there had been when it was looked for.
+    let knownContents = Locked<(writeCount: UInt64, contents: DiskContents)?>(nil)
     /// One at a time: a close that comes while another makes the image complete must wait for that, and hear of its failure.
     let completing = Locked(())
     let activity = Monitor(Activity())
@@ -115,6 +119,8 @@ public final class Attachment: Sendable {
     public var isReadOnly: Bool { disk.chain.isReadOnly }
     /// Whether its files can still be opened.
     public var isAttached: Bool { phase.load(ordering: .acquiring) == Phase.attached.rawValue }
+    /// Differs when the bytes of the disk do.
+    public var version: UInt64 { writeCount.load(ordering: .acquiring) }
     /// How many files of it are open.
     public var openFileCount: Int { activity.update { $0.openFiles } }
     /// Whether someone has it open for writing.
@@ -216,6 +222,7 @@ public final class Attachment: Sendable {
         defer {
             // Behind the write: one that runs beside `complete` is not in what that made durable.
             isDirty.store(true, ordering: .releasing)
+            writeCount.add(1, ordering: .acquiringAndReleasing)
             activity.update { activity in
                 activity.writesRunning -= 1
                 settle(&activity)

@@ -1,6 +1,7 @@
 internal import BlockDevice
 internal import ControlLanguage
 internal import FoundationEssentials
+internal import PartitionTables
 internal import Platform
 internal import SystemPackage
 
@@ -39,9 +40,24 @@ public struct AttachmentFacts: Encodable, Sendable {
     var chain: [ChainLink]
     var logReplayedEntries: Int
     var warnings: [String]
+    var partitionTable: PartitionTableFacts?
+    var partitions: [PartitionFacts]
+
+    /// How the disk is divided.
+    struct PartitionTableFacts: Encodable, Sendable {
+        var type: String
+        var identifier: String?
+        var sectorSize: Int
+        var problems: [String]
+
+        enum CodingKeys: String, CodingKey {
+            case type, identifier, problems
+            case sectorSize = "sector_size"
+        }
+    }
 
     enum CodingKeys: String, CodingKey {
-        case name, path, format, subtype, identifier, flags, lifetime, state, chain, warnings
+        case name, path, format, subtype, identifier, flags, lifetime, state, chain, warnings, partitions
         case pathBase64 = "path_base64"
         case virtualSize = "virtual_size"
         case logicalSectorSize = "logical_sector_size"
@@ -51,6 +67,7 @@ public struct AttachmentFacts: Encodable, Sendable {
         case attachedByUID = "attached_by_uid"
         case attachedAt = "attached_at"
         case logReplayedEntries = "log_replayed_entries"
+        case partitionTable = "partition_table"
     }
 
     init(_ attachment: Attachment) {
@@ -77,6 +94,17 @@ public struct AttachmentFacts: Encodable, Sendable {
         }
         logReplayedEntries = disk.links.reduce(0) { $0 + ($1.layer?.replayedEntries ?? 0) }
         warnings = disk.warnings
+        let contents = attachment.contents()
+        warnings += contents.problems
+        partitionTable = contents.table.map { table in
+            PartitionTableFacts(
+                type: table.kind.rawValue,
+                identifier: table.identifier,
+                sectorSize: table.sectorSize,
+                problems: table.problems
+            )
+        }
+        partitions = PartitionFacts.all(contents)
         if let refusal = disk.writeGate.refusal { warnings.append("\(refusal)") }
         if attachment.flags.contains(.bypassDefaultEncryptionPolicy) {
             warnings.append("bypass-default-encryption-policy has no effect on this host")
@@ -119,6 +147,14 @@ extension AttachmentFacts {
             lines.append(("chain", "\(link.path) (\(link.identifier ?? "no identifier"), found by \(link.resolvedBy))"))
         }
         lines.append(("log_replayed_entries", "\(logReplayedEntries)"))
+        if let table = partitionTable {
+            let identifier = table.identifier.map { ", identifier \($0)" } ?? ""
+            lines.append(("partition_table", "\(table.type)\(identifier), sectors of \(table.sectorSize) bytes"))
+            lines += table.problems.map { ("partition_table", "problem: \($0)") }
+        } else {
+            lines.append(("partition_table", "none"))
+        }
+        lines += partitions.isEmpty ? [("partitions", "none")] : partitions.map { ("partitions", $0.text) }
         lines += (warnings.isEmpty ? ["none"] : warnings).map { ("warnings", $0) }
         return lines.flatMap { key, value in
             // Paths come from images too: none of them ends a line or steers a terminal.

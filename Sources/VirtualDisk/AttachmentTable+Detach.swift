@@ -92,8 +92,10 @@ extension AttachmentTable {
         case .isOver:
             throw AttachError(.notFound, "not attached")
         case .isOpen:
-            let folder = configuration.mountPoint.pushing("attached").appending(attachment.name.text)
-            let holders = FileHolders.holding(below: folder).map(\.text).joined(separator: ", ")
+            let folders = ["attached", "mounts"].map {
+                configuration.mountPoint.pushing(FilePath($0)).appending(attachment.name.text)
+            }
+            let holders = FileHolders.holding(below: folders).map(\.text).joined(separator: ", ")
             throw AttachError(
                 .sharingViolation,
                 "files of it are open" + (holders.isEmpty ? "" : ": \(holders)")

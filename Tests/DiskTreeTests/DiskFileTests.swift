@@ -168,7 +168,7 @@ struct DiskFileTests {
                 try scene.tree.open(node, mode: OpenMode(reads: true, writes: false), caller: .root)
             }
             #expect(try scene.tree.attributes(of: node, file: file.file).attributes.size == 65_536)
-            #expect(scene.cache.events.withLock { $0 } == ["name a"])
+            #expect(scene.cache.events.withLock { $0 } == ["name a", "name a"])
             try file.close()
             #expect(throws: Errno.noSuchFileOrDirectory) { try scene.tree.attributes(of: node, file: nil) }
         }
@@ -188,7 +188,7 @@ struct DiskFileTests {
             #expect(throws: Errno.noSuchAddressOrDevice) { try file.write([1], at: 0) }
             #expect(throws: Errno.noSuchAddressOrDevice) { try file.file.synchronize() }
             #expect(throws: Errno.noSuchAddressOrDevice) { try file.file.seek(.data, from: 0) }
-            #expect(scene.cache.events.withLock { $0 } == ["name a", "pages of \(node.rawValue)"])
+            #expect(scene.cache.events.withLock { $0 } == ["name a", "name a", "pages of \(node.rawValue)"])
             #expect(try ReferenceVHD(scratch.read("a.vhd")).shown()[0..<1] == [9])
             file.release()
         }

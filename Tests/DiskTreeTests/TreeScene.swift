@@ -9,6 +9,8 @@ import SystemPackage
 import TestSupport
 import Testing
 import VirtualDisk
+import VolumeTree
+import Volumes
 
 /// A tree over the files of a scratch folder, asked as the kernel asks.
 final class TreeScene: Sendable {
@@ -17,7 +19,18 @@ final class TreeScene: Sendable {
     let tree: DiskTree
     let cache = RecordedCache()
 
-    init(_ scratch: ScratchFolder, opener: any FileOpener = DirectOpener(), user: UInt32 = 0, group: UInt32? = nil) {
+    /// Nobody reads any file system.
+    private static let refuse: VolumeOptions.Opener = { (_, _) throws(VolumeError) in
+        throw VolumeError(.unsupported, "no readers")
+    }
+
+    init(
+        _ scratch: ScratchFolder,
+        opener: any FileOpener = DirectOpener(),
+        user: UInt32 = 0,
+        group: UInt32? = nil,
+        volumes: VolumeOptions? = nil
+    ) {
         self.scratch = scratch
         let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         table = AttachmentTable(
@@ -30,7 +43,7 @@ final class TreeScene: Sendable {
             ),
             log: log
         )
-        tree = DiskTree(table, log: log)
+        tree = DiskTree(table, volumes: volumes ?? VolumeOptions(log: log, open: Self.refuse), log: log)
         tree.connect(cache)
     }
 
@@ -47,7 +60,8 @@ final class TreeScene: Sendable {
 
     /// What is in a folder.
     func names(_ path: String) throws(Errno) -> [String] {
-        try tree.list(try node(path)).map(\.name)
+        let directory = try tree.list(try node(path))
+        return (0..<directory.count).map { directory.entry(at: $0).name }
     }
 
     /// Opens as `open(2)` would; the kernel alone checks permissions.

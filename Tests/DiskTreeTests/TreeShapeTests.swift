@@ -10,15 +10,30 @@ struct TreeShapeTests {
     @Test func namesOfTheTree() throws {
         try withScratchFolder { scratch in
             let scene = TreeScene(scratch)
-            #expect(try scene.names("") == ["ctl", "attached"])
+            #expect(try scene.names("") == ["ctl", "attached", "mounts"])
+            #expect(try scene.names("mounts").isEmpty)
             #expect(try scene.names("attached").isEmpty)
             try scene.attach("b")
             try scene.attach("a")
             #expect(try scene.names("attached") == ["a", "b"])
+            #expect(try scene.names("mounts") == ["a", "b"])
+            #expect(try scene.names("mounts/a").isEmpty)
             #expect(try scene.names("attached/a") == ["disk", "info", "info.json", "image"])
             try scene.echo("detach b")
             #expect(try scene.names("attached") == ["a"])
             #expect(throws: Errno.noSuchFileOrDirectory) { try scene.node("attached/b") }
+            #expect(throws: Errno.noSuchFileOrDirectory) { try scene.node("mounts/b") }
+        }
+    }
+
+    @Test(arguments: ["no-drive-letter", "no-local-host"])
+    func whatIsNotToBeMountedHasNoFolderOfVolumes(_ word: String) throws {
+        try withScratchFolder { scratch in
+            let scene = TreeScene(scratch)
+            try scene.attach("a", word)
+            #expect(try scene.names("attached") == ["a"])
+            #expect(try scene.names("mounts").isEmpty)
+            #expect(throws: Errno.noSuchFileOrDirectory) { try scene.node("mounts/a") }
         }
     }
 
@@ -176,10 +191,10 @@ struct TreeShapeTests {
     @Test func theFileSystemCountsItsDisks() throws {
         try withScratchFolder { scratch in
             let scene = TreeScene(scratch)
-            #expect(scene.tree.statistics().totalBytes == 0)
+            #expect(try scene.tree.statistics(of: .root).totalBytes == 0)
             try scene.attach("a")
             try scene.attach("b")
-            #expect(scene.tree.statistics().totalBytes == 131_072)
+            #expect(try scene.tree.statistics(of: .root).totalBytes == 131_072)
         }
     }
 }

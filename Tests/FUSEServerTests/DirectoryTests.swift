@@ -2,6 +2,7 @@ import FUSEServer
 import FileSystem
 import Glibc
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite(.enabled(if: canMount, whyNot))
@@ -68,8 +69,26 @@ struct DirectoryTests {
                 #expect(attempt() == -1, "\(name)")
                 #expect(errno == EPERM, "\(name)")
             }
-            #expect(Hidden.getxattr(old) == -1)
-            #expect(errno == EOPNOTSUPP)
+        }
+    }
+
+    @Test func `extended attributes are the tree's`() throws {
+        try withMount([MemoryNode("a", inode: 10, content: [1])]) { mount in
+            let path = "\(mount.path)/a"
+            let script = """
+                import os, sys, errno
+                path = sys.argv[1]
+                assert os.listxattr(path) == ['user.one', 'user.more'], os.listxattr(path)
+                assert os.getxattr(path, 'user.one') == b'\\x01'
+                assert os.getxattr(path, 'user.more') == b'\\x07' * 1000
+                for name, number in [('user.none', errno.ENODATA), ('security.capability', errno.EOPNOTSUPP)]:
+                    try:
+                        os.getxattr(path, name)
+                        sys.exit(name)
+                    except OSError as e:
+                        assert e.errno == number, e
+                """
+            try TestSupport.run("python3", "-c", script, path).checked()
         }
     }
 

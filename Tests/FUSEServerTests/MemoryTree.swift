@@ -109,14 +109,29 @@ final class MemoryTree: FileTree {
         return OpenedFile(MemoryFile(found, tree: self), caching: found.caching)
     }
 
-    func list(_ directory: NodeID) throws(Errno) -> [DirectoryEntry] {
+    func list(_ directory: NodeID) throws(Errno) -> any OpenDirectory {
         state.withLock { state in
-            state.names.values.map { DirectoryEntry(name: $0.name, inode: $0.inode, kind: $0.kind) }
+            ListedDirectory(
+                state.names.values.map { DirectoryEntry(name: $0.name, inode: $0.inode, kind: $0.kind) }
+            )
         }
     }
 
-    func statistics() -> FileSystemStatistics {
+    func statistics(of node: NodeID) -> FileSystemStatistics {
         FileSystemStatistics(totalBytes: 10 << 20, nodes: 7)
+    }
+
+    func extendedAttributes(of node: NodeID) throws(Errno) -> [[UInt8]] {
+        ["user.one", "user.more"].map { Array($0.utf8) }
+    }
+
+    func extendedAttribute(_ name: [UInt8], of node: NodeID) throws(Errno) -> [UInt8] {
+        switch String(decoding: name, as: UTF8.self) {
+        case "user.one": [1]
+        case "user.more": Array(repeating: 7, count: 1000)
+        case let name where name.hasPrefix("user."): throw .noData
+        default: throw .notSupported
+        }
     }
 
     private func find(_ node: NodeID) throws(Errno) -> MemoryNode {

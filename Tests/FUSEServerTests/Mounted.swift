@@ -136,12 +136,6 @@ enum Hidden {
         return unsafe find("setxattr", as: Function.self)(path, "user.x", "y", 1, 0)
     }
 
-    static func getxattr(_ path: String) -> Int {
-        typealias Function =
-            @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int) -> Int
-        return unsafe find("getxattr", as: Function.self)(path, "user.x", nil, 0)
-    }
-
     static func removexattr(_ path: String) -> CInt {
         typealias Function = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>) -> CInt
         return unsafe find("removexattr", as: Function.self)(path, "user.x")

@@ -47,7 +47,7 @@ import Testing
             ),
         ]
         let bystander = try ChildProcess.python("import sys\nf = open(sys.argv[1])", scratch("inside").string)
-        let found = FileHolders.holding(below: scratch("in"))
+        let found = FileHolders.holding(below: [scratch("in")])
         #expect(Set(found) == Set(holders.map(name)))
         #expect(!found.contains(name(bystander)))
     }

@@ -4,6 +4,8 @@ internal import Logging
 internal import Platform
 internal import SystemPackage
 internal import VirtualDisk
+internal import VolumeTree
+internal import Volumes
 
 /// One mounted file system, from the start of its process to the end.
 struct Daemon {
@@ -50,7 +52,11 @@ struct Daemon {
         )
         table.reservePermanent()
         let cancellation = try Self.cancellation()
-        let session = try Self.mount(DiskTree(table, log: log), plan, at: mountPoint)
+        let readers = VolumeReaders(log: log)
+        let volumes = VolumeOptions(keepsPermissions: plan.keepsPermissions, log: log) {
+            (device, reader) throws(VolumeError) in try readers.open(device, reader)
+        }
+        let session = try Self.mount(DiskTree(table, volumes: volumes, log: log), plan, at: mountPoint)
         let ending = Ending(session, cancellation: cancellation, log: log)
         do throws(AttachError) {
             guard ending.watch() else { throw AttachError(FUSEError.noThread) }

@@ -17,6 +17,8 @@ struct MountPlan {
     var stateDirectory: FilePath?
     /// Who may attach beside root and the mounting user.
     var manageGroup: UInt32?
+    /// Modes and owners of files in volumes count as they stand.
+    var keepsPermissions: Bool
     /// The first field of a line of `/proc/mounts`.
     var fileSystemName: String
     /// Options for libfuse and the kernel.
@@ -41,6 +43,7 @@ extension MountPlan {
         stateDirectory =
             (command.stateDirectory ?? options.stateDirectory).map(UserPath.absolute) ?? StateDirectory.standard
         manageGroup = try (command.manageGroup ?? options.manageGroup).map(Self.group)
+        keepsPermissions = options.keepsPermissions
         // As fstab has it in its first field: `mount -a` compares.
         fileSystemName = options.fileSystemName ?? Self.fileSystemName(operands, images: self.images)
         fuseOptions = options.fuse

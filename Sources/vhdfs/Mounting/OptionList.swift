@@ -12,6 +12,8 @@ struct OptionList: Equatable {
     var stateDirectory: String?
     /// `manage-group=`.
     var manageGroup: String?
+    /// `inner-permissions`.
+    var keepsPermissions = false
     /// `fsname=`.
     var fileSystemName: String?
 
@@ -29,6 +31,7 @@ struct OptionList: Equatable {
         switch (key, value) {
         case ("ro", nil): isReadOnly = true
         case ("rw", nil): isReadOnly = false
+        case ("inner-permissions", nil): keepsPermissions = true
         case ("state-dir", let value?) where !value.isEmpty: stateDirectory = value
         case ("manage-group", let value?) where !value.isEmpty: manageGroup = value
         case ("fsname", let value?) where !value.isEmpty: fileSystemName = value

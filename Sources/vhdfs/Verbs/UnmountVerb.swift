@@ -20,7 +20,7 @@ struct UnmountVerb: ParsableCommand {
         do throws(UnmountError) {
             try unmount(mountPoint, lazily: false)
         } catch .busy {
-            let holders = FileHolders.holding(below: mountPoint).filter { $0.processID != getpid() }.map {
+            let holders = FileHolders.holding(below: [mountPoint]).filter { $0.processID != getpid() }.map {
                 "\($0.name) (pid \($0.processID))"
             }
             let names = holders.isEmpty ? "somebody" : holders.joined(separator: ", ")

@@ -1,0 +1,108 @@
+internal import FileSystem
+internal import Platform
+internal import VirtualDisk
+internal import VolumeTree
+internal import Volumes
+
+/// An attached disk as the tree shows it: its partitions, its volumes, and what of it is open.
+final class ShownDisk: Sendable {
+    /// A part of the disk that has, or had, a name `pN`. Another partition of that name later is another slot, and so another node.
+    struct Slot: Sendable, Hashable {
+        var number: Int
+        var range: Range<UInt64>
+    }
+
+    private struct State {
+        var slots: [Slot] = []
+        /// By slot.
+        var volumes: [Int: (number: UInt64, volume: ShownVolume)] = [:]
+        /// Files that the kernel has open, and how often.
+        var openNodes: [NodeID: Int] = [:]
+    }
+
+    let attachment: Attachment
+    /// Keeps the pages of `disk` and of its partitions the same.
+    let coherence = Coherence()
+    private let state = Locked(State())
+
+    init(_ attachment: Attachment) {
+        self.attachment = attachment
+    }
+
+    /// Whether there are folders in `mounts/`.
+    var hasVolumes: Bool { attachment.flags.isDisjoint(with: [.noDriveLetter, .noLocalHost]) }
+
+    // MARK: Partitions and volumes
+
+    /// The partitions that are offered now.
+    var partitions: [(slot: Int, number: Int)] {
+        offered { $0.number > 0 }
+    }
+
+    /// The volumes whose files can be shown now.
+    var volumes: [(slot: Int, number: Int)] {
+        hasVolumes ? offered { $0.identity.map { $0.reader != VolumeIdentity.Reader.none } ?? false } : []
+    }
+
+    private func offered(_ isMeant: (DiskContents.Volume) -> Bool) -> [(slot: Int, number: Int)] {
+        attachment.contents().volumes.filter(isMeant).compactMap { volume in
+            slot(of: Slot(number: volume.number, range: volume.range)).map { ($0, volume.number) }
+        }
+    }
+
+    /// The number of a slot; nil when a disk has been divided anew too often.
+    private func slot(of wanted: Slot) -> Int? {
+        state.withLock { state in
+            if let known = state.slots.firstIndex(of: wanted) { return known }
+            guard state.slots.count < DiskItem.slotLimit else { return nil }
+            state.slots.append(wanted)
+            return state.slots.count - 1
+        }
+    }
+
+    /// The part of the disk that a slot stands for.
+    func slot(_ index: Int) -> Slot? {
+        state.withLock { $0.slots.indices.contains(index) ? $0.slots[index] : nil }
+    }
+
+    /// The volume in a slot, with its number; `make` makes it when it is looked into for the first time.
+    func volume(
+        in slot: Int,
+        make: (Slot) -> (number: UInt64, volume: ShownVolume)?
+    ) -> (number: UInt64, volume: ShownVolume)? {
+        state.withLock { state in
+            if let known = state.volumes[slot] { return known }
+            guard state.slots.indices.contains(slot), let made = make(state.slots[slot]) else { return nil }
+            state.volumes[slot] = made
+            return made
+        }
+    }
+
+    /// The numbers of all volumes that were looked into.
+    var volumeNumbers: [UInt64] {
+        state.withLock { $0.volumes.values.map(\.number) }
+    }
+
+    /// The disk is gone: ends the file systems on it.
+    func endVolumes() {
+        for (_, volume) in state.withLock({ Array($0.volumes.values) }) { volume.end() }
+    }
+
+    // MARK: Open files
+
+    func didOpen(_ node: NodeID) {
+        state.withLock { $0.openNodes[node, default: 0] += 1 }
+    }
+
+    func didClose(_ node: NodeID) {
+        state.withLock { state in
+            let count = (state.openNodes[node] ?? 1) - 1
+            state.openNodes[node] = count > 0 ? count : nil
+        }
+    }
+
+    /// What the kernel has open of the disk.
+    var openNodes: [NodeID] {
+        state.withLock { Array($0.openNodes.keys) }
+    }
+}
