@@ -127,6 +127,10 @@ let package = Package(
             needs: ["BlockDevice", "FileSystem", "VirtualDisk", "VolumeTree", "Volumes", system]
         ),
         tests(of: "FUSEServer", needs: ["FileSystem", system]),
+        tests(
+            of: "VolumeTree",
+            needs: ["BlockDevice", "ByteIO", "FileSystem", "Platform", "Volumes", system, log]
+        ),
         // Drives the built binary on real mounts, and needs none of its modules.
         .testTarget(
             name: "MountTests",

@@ -8,7 +8,8 @@ public enum ShownName {
     public static func shown(_ name: some Collection<UInt8>) -> [UInt8] {
         let bytes = Array(name)
         if isOrdinary(bytes) { return bytes }
-        if bytes.isEmpty { return Array("\\x".utf8) }
+        if bytes.isEmpty { return empty }
+        if bytes == empty { return escaped(backslash) + bytes.dropFirst() }
         if bytes == [dot] || bytes == [dot, dot] { return bytes.flatMap(escaped) }
         var shown: [UInt8] = []
         var index = 0
@@ -30,7 +31,7 @@ public enum ShownName {
     public static func stored(_ shown: some Collection<UInt8>) -> [UInt8] {
         let bytes = Array(shown)
         guard bytes.contains(backslash) else { return bytes }
-        if bytes == Array("\\x".utf8) { return [] }
+        if bytes == empty { return [] }
         var stored: [UInt8] = []
         var index = 0
         while index < bytes.count {
@@ -45,6 +46,8 @@ public enum ShownName {
         return stored
     }
 
+    /// How a name of no bytes is shown.
+    private static let empty = Array("\\x".utf8)
     private static let slash = UInt8(ascii: "/")
     private static let dot = UInt8(ascii: ".")
     private static let backslash = UInt8(ascii: "\\")
