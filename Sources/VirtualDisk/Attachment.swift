@@ -81,8 +81,7 @@ public final class Attachment: BlockDevice {
     let isDirty = Atomic(false)
     /// How many writes there have been.
     private let writeCount = Atomic<UInt64>(0)
-    /// What was found on it, and how many writes there had been when it was looked for.
-    let knownContents = Locked<(writeCount: UInt64, contents: DiskContents)?>(nil)
+    let knownContents = Monitor(KnownContents())
     /// One at a time: a close that comes while another makes the image complete must wait for that, and hear of its failure.
     let completing = Locked(())
     let activity = Monitor(Activity())

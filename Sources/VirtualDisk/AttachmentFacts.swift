@@ -94,8 +94,11 @@ public struct AttachmentFacts: Encodable, Sendable {
         }
         logReplayedEntries = disk.links.reduce(0) { $0 + ($1.layer?.replayedEntries ?? 0) }
         warnings = disk.warnings
-        let contents = attachment.contents()
+        // A list of all disks is not to hang with one of them.
+        let known = attachment.contents(patience: .seconds(5))
+        let contents = known ?? DiskContents()
         warnings += contents.problems
+        if known == nil { warnings.append("its image does not answer: what is on the disk is not known") }
         partitionTable = contents.table.map { table in
             PartitionTableFacts(
                 type: table.kind.rawValue,

@@ -1,6 +1,5 @@
 public import BlockDevice
 public import PartitionTables
-internal import Platform
 public import Volumes
 
 /// What is on a disk: how it is divided, and what each part holds.
@@ -30,14 +29,3 @@ public struct DiskContents: Sendable {
     }
 }
 
-extension Attachment {
-    /// What is on the disk now; nothing if the request said that this host is to leave it alone (`no-local-host`).
-    public func contents() -> DiskContents {
-        guard !flags.contains(.noLocalHost) else { return DiskContents() }
-        let version = self.version
-        if let known = knownContents.withLock({ $0 }), known.writeCount == version { return known.contents }
-        let contents = DiskContents(of: self, logicalSectorSize: disk.logicalSectorSize)
-        knownContents.withLock { $0 = (version, contents) }
-        return contents
-    }
-}

@@ -1,0 +1,42 @@
+internal import BlockDevice
+internal import Platform
+
+/// What is known of the partitions and volumes of a disk.
+struct KnownContents: Sendable {
+    /// What was found, and how often the disk had been written to before.
+    var found: (version: UInt64, contents: DiskContents)?
+    /// A thread is looking.
+    var isLooking = false
+}
+
+extension Attachment {
+    /// What is on the disk now; nothing if the request said that this host is to leave it alone (`no-local-host`).
+    public func contents() -> DiskContents {
+        contents(patience: nil) ?? DiskContents()
+    }
+
+    /// What is on the disk now; nil when its image has not answered in time.
+    ///
+    /// One thread looks, and whoever asks meanwhile waits for it: on an image that hangs, asking often must not pile up threads.
+    func contents(patience: Duration?) -> DiskContents? {
+        guard !flags.contains(.noLocalHost) else { return DiskContents() }
+        let version = self.version
+        let (known, mustLook) = knownContents.update { state -> (DiskContents?, Bool) in
+            if let found = state.found, found.version == version { return (found.contents, false) }
+            defer { state.isLooking = true }
+            return (nil, !state.isLooking)
+        }
+        if let known { return known }
+        if mustLook, !startThread("contents", { self.look() }) { look() }
+        return knownContents.wait(timeout: patience) { $0.isLooking ? nil : $0.found?.contents }
+    }
+
+    private func look() {
+        let version = self.version
+        let contents = DiskContents(of: self, logicalSectorSize: disk.logicalSectorSize)
+        knownContents.update { state in
+            state.found = (version, contents)
+            state.isLooking = false
+        }
+    }
+}
