@@ -1,3 +1,5 @@
+internal import ByteIO
+
 /// The bytes of a virtual disk, or of a part of one.
 ///
 /// Ranges that reach past `size` are the caller's mistake and throw `.outOfRange`. Calls may come from many threads at once; of two
@@ -26,4 +28,14 @@ public protocol BlockDevice: AnyObject, Sendable {
 
     /// Space that the disk really uses, and when it was changed last.
     func usage() throws(DiskError) -> HostUsage
+}
+
+extension BlockDevice {
+    /// Reads bytes for a structure; fewer at the end of the device, none behind it.
+    public func readBytes(at offset: UInt64, count: Int) throws(DiskError) -> [UInt8] {
+        guard offset < size, count > 0 else { return [] }
+        var bytes = [UInt8](repeating: 0, count: Int(min(UInt64(count), size - offset)))
+        try bytes.withMutableBytes { (span) throws(DiskError) in try read(into: &span, at: offset) }
+        return bytes
+    }
 }

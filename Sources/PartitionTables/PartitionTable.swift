@@ -41,7 +41,7 @@ public struct Partition: Sendable, Hashable {
     public var number: Int
     /// Where it lies on the disk, in bytes.
     public var range: Range<UInt64>
-    /// The type: `0x7` or a GUID, as `sfdisk` writes it.
+    /// The type: two hexadecimal digits at most, or a GUID, as `sfdisk` writes it.
     public var type: String
     /// What the type means, in words; nil if it isn't known.
     public var typeName: String?

@@ -25,7 +25,51 @@ public struct DiskContents: Sendable {
     public init() {}
 
     /// Looks at a disk; what can't be read becomes a problem.
+    ///
+    /// A boot sector may be a file system's or hold a partition table, and signatures may be left from an earlier life of the disk. So: a GUID
+    /// partition table with sound checksums counts; then a file system that begins in the first sector; then a sound table; then any file system.
+    /// On optical media a table may stand before the file system, and both count.
     public init(of device: any BlockDevice, logicalSectorSize: Int) {
+        var identity: VolumeIdentity?
+        do throws(DiskError) {
+            identity = try VolumeIdentity.identify(device)
+            let isOptical = identity.map { [.iso9660, .udf, .bridge].contains($0.reader) } ?? false
+            table = try PartitionTable.read(
+                device,
+                logicalSectorSize: logicalSectorSize,
+                allowsOverlap: isOptical && device.isReadOnly
+            )
+            if !isOptical { Self.decide(&identity, &table, &problems) }
+        } catch {
+            problems.append("what is on the disk can't be read: \(error)")
+        }
+        if let identity { volumes.append(Volume(number: 0, range: 0..<device.size, identity: identity)) }
+        for partition in table?.partitions ?? [] where partition.problem == nil {
+            var volume = Volume(number: partition.number, range: partition.range)
+            do throws(DiskError) {
+                volume.identity = try VolumeIdentity.identify(Slice(device, range: partition.range))
+            } catch {
+                problems.append("what is on p\(partition.number) can't be read: \(error)")
+            }
+            volumes.append(volume)
+        }
+    }
+
+    /// Which of the two a disk is, when it looks like both.
+    private static func decide(
+        _ identity: inout VolumeIdentity?,
+        _ table: inout PartitionTable?,
+        _ problems: inout [String]
+    ) {
+        guard let whole = identity, let found = table else { return }
+        let isSound = found.problems.isEmpty && found.partitions.contains { $0.problem == nil }
+        if found.kind == .gpt && !found.partitions.isEmpty || isSound && whole.leavesFirstSector {
+            problems.append(
+                "the signature of \(whole.type) on the whole disk is passed over: there is a partition table"
+            )
+            identity = nil
+        } else {
+            table = nil
+        }
     }
 }
-
