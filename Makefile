@@ -18,11 +18,13 @@ packages-test:
 
 build: packages-build ## Build the release binary, .build/release/vhdfs
 	$(SWIFT) build -c release --static-swift-stdlib --product vhdfs
+	$(SWIFT) build -c release --static-swift-stdlib --product vhdfs-volume
 	$(SWIFT) build -c release --static-swift-stdlib --product sample-images
 
 install: ## After `make build`: install the release binary, by default as /usr/local/bin/vhdfs (DESTDIR=, PREFIX=)
 	@test -x .build/release/vhdfs || { echo 'run "make build" first' >&2; exit 1; }
 	install -D -m 755 .build/release/vhdfs "$(DESTDIR)$(PREFIX)/bin/vhdfs"
+	install -D -m 755 .build/release/vhdfs-volume "$(DESTDIR)$(PREFIX)/libexec/vhdfs/vhdfs-volume"
 
 run: build ## Install what is missing, build, and show the main job on images that it makes itself
 	@PATH="$$PWD/.build/release:$$PATH" scripts/demo

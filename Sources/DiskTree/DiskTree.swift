@@ -58,7 +58,7 @@ public final class DiskTree: FileTree {
         }
     }
 
-    /// Finds the folder of a disk. The name may end at any time and come back as another disk, so the kernel asks at each use.
+    /// Finds the folder of a disk. The name may end at any time and come back as another disk: the kernel is told then, and else asks soon.
     private func lookupDisk(_ name: String, _ item: DiskItem) throws(Errno) -> Entry {
         guard let name = AttachmentName(name), let attachment = table.attachment(named: name) else {
             throw .noSuchFileOrDirectory
@@ -72,7 +72,7 @@ public final class DiskTree: FileTree {
             dropIfUnused(disk)
             throw .noSuchFileOrDirectory
         }
-        return try entry(.disk(attachment: attachment.number, item), nameValidity: 0)
+        return try entry(.disk(attachment: attachment.number, item), nameValidity: 1)
     }
 
     private func lookup(_ name: String, in item: DiskItem, of disk: ShownDisk) throws(Errno) -> Entry {

@@ -24,6 +24,11 @@ public enum Surroundings {
         return unsafe FilePath(platformString: path)
     }
 
+    /// Whether there is something at a path.
+    public static func exists(_ path: FilePath) -> Bool {
+        unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
+    }
+
     /// Makes `/` the working directory, so that no other file system is kept busy.
     public static func leaveWorkingDirectory() {
         _ = unsafe chdir("/")

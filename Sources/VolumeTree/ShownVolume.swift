@@ -98,7 +98,7 @@ public final class ShownVolume: Sendable {
     private func openAgain() throws(VolumeError) -> OpenVolume {
         let start = ContinuousClock.now
         let place = try locate()
-        let reader = try options.open(place.device, place.reader)
+        let reader = try options.open(name, place.device, place.reader)
         let open = OpenVolume(reader, version: place.version, folders: options.folders)
         state.withLock { state in
             state.open = open

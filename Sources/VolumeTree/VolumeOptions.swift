@@ -6,7 +6,8 @@ public import Volumes
 public struct VolumeOptions: Sendable {
     /// Opens the file system of a volume that has been identified.
     public typealias Opener =
-        @Sendable (_ device: any BlockDevice, _ reader: VolumeIdentity.Reader) throws(VolumeError) -> any VolumeReader
+        @Sendable (_ name: String, _ device: any BlockDevice, _ reader: VolumeIdentity.Reader) throws(VolumeError) ->
+        any VolumeReader
 
     /// Opens the file system of a volume.
     public var open: Opener

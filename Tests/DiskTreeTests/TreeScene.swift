@@ -20,7 +20,7 @@ final class TreeScene: Sendable {
     let cache = RecordedCache()
 
     /// Nobody reads any file system.
-    private static let refuse: VolumeOptions.Opener = { (_, _) throws(VolumeError) in
+    private static let refuse: VolumeOptions.Opener = { (_, _, _) throws(VolumeError) in
         throw VolumeError(.unsupported, "no readers")
     }
 

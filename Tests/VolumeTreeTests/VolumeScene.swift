@@ -33,7 +33,7 @@ final class VolumeScene: Sendable {
             options: VolumeOptions(
                 keepsPermissions: keepsPermissions,
                 log: Logger(label: "test") { _ in RecordingLog(box: box) }
-            ) { (_, _) throws(VolumeError) in
+            ) { (_, _, _) throws(VolumeError) in
                 box.openings.add(1, ordering: .relaxed)
                 return reader
             },

@@ -89,7 +89,9 @@ extension VolumeIdentity {
         var identity = VolumeIdentity(type: "udf", reader: .udf)
         for block: UInt64 in [2048, 512, 4096, 1024] {
             let anchor = block * 256
-            guard probe.integer(UInt16.self, anchor) == 2, probe.integer(UInt32.self, anchor + 12) == 256 else { continue }
+            guard probe.integer(UInt16.self, anchor) == 2, probe.integer(UInt32.self, anchor + 12) == 256 else {
+                continue
+            }
             let length = UInt64(probe.integer(UInt32.self, anchor + 16)) / block
             let start = UInt64(probe.integer(UInt32.self, anchor + 20))
             for index in 0..<min(length, 32) {

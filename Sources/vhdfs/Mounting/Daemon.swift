@@ -52,9 +52,9 @@ struct Daemon {
         )
         table.reservePermanent()
         let cancellation = try Self.cancellation()
-        let readers = VolumeReaders(log: log)
+        let readers = VolumeReaders(timeZone: plan.timeZone, log: log)
         let volumes = VolumeOptions(keepsPermissions: plan.keepsPermissions, log: log) {
-            (device, reader) throws(VolumeError) in try readers.open(device, reader)
+            (name, device, reader) throws(VolumeError) in try readers.open(name, device, reader)
         }
         let session = try Self.mount(DiskTree(table, volumes: volumes, log: log), plan, at: mountPoint)
         let ending = Ending(session, cancellation: cancellation, log: log)

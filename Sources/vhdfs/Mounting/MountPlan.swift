@@ -19,6 +19,8 @@ struct MountPlan {
     var manageGroup: UInt32?
     /// Modes and owners of files in volumes count as they stand.
     var keepsPermissions: Bool
+    /// What the local times of FAT are in.
+    var timeZone: String
     /// The first field of a line of `/proc/mounts`.
     var fileSystemName: String
     /// Options for libfuse and the kernel.
@@ -44,6 +46,7 @@ extension MountPlan {
             (command.stateDirectory ?? options.stateDirectory).map(UserPath.absolute) ?? StateDirectory.standard
         manageGroup = try (command.manageGroup ?? options.manageGroup).map(Self.group)
         keepsPermissions = options.keepsPermissions
+        timeZone = try options.timeZone.map(Self.timeZone) ?? "UTC"
         // As fstab has it in its first field: `mount -a` compares.
         fileSystemName = options.fileSystemName ?? Self.fileSystemName(operands, images: self.images)
         fuseOptions = options.fuse
@@ -69,6 +72,17 @@ extension MountPlan {
         } catch {
             throw UsageError(error.text)
         }
+    }
+
+    /// A name of the time zone database, or a rule as in the variable `TZ`.
+    private static func timeZone(_ text: String) throws(UsageError) -> String {
+        let isRule = text.first?.isLetter == true && text.contains(where: \.isNumber)
+        let isName =
+            !text.hasPrefix("/") && !text.contains("..") && Surroundings.exists(FilePath("/usr/share/zoneinfo/\(text)"))
+        guard isName || isRule || text == "UTC" else {
+            throw UsageError("tz=: there is no time zone '\(text)'; give one like Europe/Berlin, or a rule like UTC-2")
+        }
+        return text
     }
 
     private static func group(_ text: String) throws(UsageError) -> UInt32 {

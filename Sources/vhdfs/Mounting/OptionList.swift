@@ -14,6 +14,8 @@ struct OptionList: Equatable {
     var manageGroup: String?
     /// `inner-permissions`.
     var keepsPermissions = false
+    /// `tz=`.
+    var timeZone: String?
     /// `fsname=`.
     var fileSystemName: String?
 
@@ -32,6 +34,7 @@ struct OptionList: Equatable {
         case ("ro", nil): isReadOnly = true
         case ("rw", nil): isReadOnly = false
         case ("inner-permissions", nil): keepsPermissions = true
+        case ("tz", let value?) where !value.isEmpty: timeZone = value
         case ("state-dir", let value?) where !value.isEmpty: stateDirectory = value
         case ("manage-group", let value?) where !value.isEmpty: manageGroup = value
         case ("fsname", let value?) where !value.isEmpty: fileSystemName = value
