@@ -4,6 +4,12 @@ public struct OutOfBounds: Error, Hashable {
     public let offset: Int
     /// How many bytes it wanted.
     public let count: Int
+
+    /// Tells of an access.
+    public init(offset: Int, count: Int) {
+        self.offset = offset
+        self.count = count
+    }
 }
 
 /// Byte orders of on-disk integers.

@@ -1,4 +1,5 @@
 internal import BlockDevice
+internal import ISO9660
 internal import Logging
 internal import Platform
 internal import SystemPackage
@@ -35,7 +36,11 @@ struct VolumeReaders: Sendable {
         switch reader {
         case .process(let fileSystem):
             return try ProcessVolume(name: name, device: device, fileSystem: fileSystem, launcher: launcher)
-        case .none, .iso9660, .udf, .bridge:
+        case .iso9660: return try ISO9660Volume(device)
+        case .bridge:
+            let volume = try ISO9660Volume(device)
+            return volume
+        case .none, .udf:
             throw VolumeError(.unsupported, "nobody here reads this file system")
         }
     }
