@@ -288,7 +288,10 @@ public final class ISO9660Volume: VolumeReader {
         guard block(of: file) == nil else { throw VolumeError(.damaged, "a directory has no content") }
         let item = try item(at: file.rawValue)
         if let packing = item.fields.packing {
-            throw VolumeError(.unsupported, "the file at \(file.rawValue) is stored \(packing); mount the image with the kernel")
+            throw VolumeError(
+                .unsupported,
+                "the file at \(file.rawValue) is stored \(packing); mount the image with the kernel"
+            )
         }
         guard !item.extents.contains(where: \.isInterleaved) else {
             throw VolumeError(.unsupported, "the file at \(file.rawValue) is interleaved")

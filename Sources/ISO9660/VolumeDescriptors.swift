@@ -32,7 +32,9 @@ struct VolumeDescriptors {
             } catch {
                 throw VolumeError(error)
             }
-            guard bytes.count == Self.sectorSize, bytes[1..<6].elementsEqual("CD001".utf8), bytes[0] != 255 else { break }
+            guard bytes.count == Self.sectorSize, bytes[1..<6].elementsEqual("CD001".utf8), bytes[0] != 255 else {
+                break
+            }
             // The first of each kind counts.
             if bytes[0] == 1, primary == nil { primary = try Self.tree(bytes) }
             if bytes[0] == 2, joliet == nil, Self.isJoliet(bytes) { joliet = try? Self.tree(bytes) }
@@ -48,7 +50,10 @@ struct VolumeDescriptors {
     private static func tree(_ bytes: [UInt8]) throws(VolumeError) -> Tree {
         let size = Int((try? bytes.load(UInt16.self, at: 128, .little)) ?? 0)
         guard [512, 1024, 2048].contains(size) else {
-            throw VolumeError(.damaged, "the volume descriptor claims blocks of \(size) bytes; there are 512, 1024, 2048")
+            throw VolumeError(
+                .damaged,
+                "the volume descriptor claims blocks of \(size) bytes; there are 512, 1024, 2048"
+            )
         }
         let blocks = (try? bytes.load(UInt32.self, at: 80, .little)) ?? 0
         return Tree(root: Array(bytes[156..<190]), blockSize: size, blocks: blocks)

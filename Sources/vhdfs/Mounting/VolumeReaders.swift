@@ -3,6 +3,7 @@ internal import ISO9660
 internal import Logging
 internal import Platform
 internal import SystemPackage
+internal import UDF
 internal import VolumeProcess
 internal import VolumeTree
 internal import Volumes
@@ -37,10 +38,12 @@ struct VolumeReaders: Sendable {
         case .process(let fileSystem):
             return try ProcessVolume(name: name, device: device, fileSystem: fileSystem, launcher: launcher)
         case .iso9660: return try ISO9660Volume(device)
+        case .udf: return try UDFVolume(device)
         case .bridge:
-            let volume = try ISO9660Volume(device)
-            return volume
-        case .none, .udf:
+            // Windows' install media have a single README on their ISO side.
+            guard let iso = try? ISO9660Volume(device) else { return try UDFVolume(device) }
+            return iso.isStub ? try UDFVolume(device) : iso
+        case .none:
             throw VolumeError(.unsupported, "nobody here reads this file system")
         }
     }

@@ -1,0 +1,47 @@
+internal import BlockDevice
+internal import ByteIO
+internal import Volumes
+
+/// The content of a file.
+final class UDFFile: VolumeFile {
+    private let extents: ExtentList
+    private let device: any BlockDevice
+    var size: UInt64 { extents.size }
+
+    init(_ extents: ExtentList, device: any BlockDevice) {
+        self.extents = extents
+        self.device = device
+    }
+
+    func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(VolumeError) {
+        guard offset <= size, UInt64(buffer.byteCount) <= size - offset else {
+            throw VolumeError(.damaged, "a read past the end of a file")
+        }
+        var done = 0
+        var index = buffer.byteCount > 0 ? extents.index(at: offset) : 0
+        while done < buffer.byteCount {
+            let run = extents.runs[index]
+            let inside = offset + UInt64(done) - run.start
+            let count = Int(min(UInt64(buffer.byteCount - done), run.count - inside))
+            if let place = run.offset {
+                do {
+                    try buffer.withPart(done..<done + count) { (part) throws(DiskError) in
+                        try device.read(into: &part, at: place + inside)
+                    }
+                } catch {
+                    throw VolumeError(error)
+                }
+            } else {
+                buffer.fillZero(done..<done + count)
+            }
+            done += count
+            index += 1
+        }
+    }
+
+    func allocation(at offset: UInt64, limit: UInt64) throws(VolumeError) -> HostAllocation {
+        guard offset < size else { return HostAllocation(isData: false, end: limit) }
+        let run = extents.runs[extents.index(at: offset)]
+        return HostAllocation(isData: run.offset != nil, end: min(limit, run.start + run.count))
+    }
+}
