@@ -252,8 +252,9 @@ struct VolumeStructure {
         return list
     }
 
-    /// How far back from the end the virtual allocation table is looked for, in blocks.
-    private static let tableSearch: UInt32 = 512
+    /// How far back from the end the virtual allocation table is looked for, in bytes: images of media that were not full end in zeros.
+    private static let tableSearch: UInt64 = 1 << 30
+    private static let searchPiece: UInt64 = 1 << 20
     private static let tableLimit: UInt64 = 256 << 20
 
     /// The virtual allocation table (UDF 2.2.11): its file entry is the last block that was written.
@@ -261,25 +262,32 @@ struct VolumeStructure {
         guard case .physical(let start, let length) = partitions.maps[Int(below)] else {
             return .broken("a virtual partition on one that is not plain")
         }
-        let end = min(
-            UInt64(length),
-            device.size / blockSize > UInt64(start) ? device.size / blockSize - UInt64(start) : 0
-        )
-        var last = UInt32(clamping: end)
-        for _ in 0..<Self.tableSearch where last > 0 {
-            last -= 1
-            let address = BlockAddress(partition: below, block: last)
-            guard let list = try? systemFile(address, types: [0, 248]), list.size <= Self.tableLimit else { continue }
-            var bytes = [UInt8](repeating: 0, count: Int(list.size))
-            let file = UDFFile(list, device: device)
-            do {
-                try bytes.withMutableBytes { (span) throws(VolumeError) in try file.read(into: &span, at: 0) }
-            } catch {
-                continue
+        let first = UInt64(start) * blockSize
+        var end = min(first + UInt64(length) * blockSize, device.size / blockSize * blockSize)
+        let limit = max(first, end > Self.tableSearch ? end - Self.tableSearch : 0)
+        while end > limit {
+            let from = max(limit, end > Self.searchPiece ? (end - Self.searchPiece) / blockSize * blockSize : 0)
+            let bytes = (try? device.readBytes(at: from, count: Int(end - from))) ?? []
+            for place in stride(from: bytes.count - Int(blockSize), through: 0, by: -Int(blockSize)) {
+                // The tag of a file entry, 261 or 266.
+                guard bytes[place + 1] == 1, bytes[place] == 5 || bytes[place] == 10 else { continue }
+                let block = UInt32(clamping: (from + UInt64(place)) / blockSize - UInt64(start))
+                if let table = virtualTable(BlockAddress(partition: below, block: block)) {
+                    return .virtual(table: table, partition: below)
+                }
             }
-            if let table = Self.table(bytes) { return .virtual(table: table, partition: below) }
+            end = from
         }
         return .broken("the virtual allocation table can't be found")
+    }
+
+    /// The table whose file entry is in a block; nil if that is none.
+    private func virtualTable(_ address: BlockAddress) -> [UInt32]? {
+        guard let list = try? systemFile(address, types: [0, 248]), list.size <= Self.tableLimit else { return nil }
+        var bytes = [UInt8](repeating: 0, count: Int(list.size))
+        let file = UDFFile(list, device: device)
+        let isRead: Void? = try? bytes.withMutableBytes { (span) throws(VolumeError) in try file.read(into: &span, at: 0) }
+        return isRead == nil ? nil : Self.table(bytes)
     }
 
     /// The entries of a virtual allocation table: behind a header (2.00 on), or before a mark at the end (1.50).
