@@ -27,13 +27,18 @@ static uint8_t walk_nothing(TSK_FS_INFO *fs, TSK_INUM_T start, TSK_INUM_T end, T
     return 0;
 }
 
-TSK_FS_INFO *ctsk_open(int64_t size, unsigned sector_size, TSK_FS_TYPE_ENUM type, ctsk_read_function read) {
+TSK_FS_INFO *ctsk_open(int64_t size, unsigned sector_size, TSK_FS_TYPE_ENUM type, ctsk_read_function read,
+                       uint64_t *block_count) {
     struct image *image = calloc(1, sizeof *image);
     if (!image) return NULL;
     image->read = read;
     if (!tsk_img_open_external(image, size, sector_size, read_image, close_image, describe_image)) return NULL;
     TSK_FS_INFO *fs = tsk_fs_open_img(&image->info, 0, type);
-    if (fs) fs->inode_walk = walk_nothing;
+    if (!fs) return NULL;
+    fs->inode_walk = walk_nothing;
+    *block_count = fs->block_count;
+    // A hole of a sparse file may be longer than the volume; libtsk takes that for damage. What lies past the end is refused by whoever reads.
+    if (type == TSK_FS_TYPE_NTFS) fs->last_block = fs->block_count = (TSK_DADDR_T)1 << 48;
     return fs;
 }
 

@@ -286,7 +286,9 @@ struct VolumeStructure {
         guard let list = try? systemFile(address, types: [0, 248]), list.size <= Self.tableLimit else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(list.size))
         let file = UDFFile(list, device: device)
-        let isRead: Void? = try? bytes.withMutableBytes { (span) throws(VolumeError) in try file.read(into: &span, at: 0) }
+        let isRead: Void? = try? bytes.withMutableBytes { (span) throws(VolumeError) in
+            try file.read(into: &span, at: 0)
+        }
         return isRead == nil ? nil : Self.table(bytes)
     }
 

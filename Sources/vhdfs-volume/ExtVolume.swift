@@ -7,6 +7,7 @@ import Volumes
 /// ext2, ext3 and ext4. libtsk does not tell an inode's flags, device numbers and the upper bits of its times, so the inode is read here too.
 final class ExtVolume: TSKVolume {
     let fs: UnsafeMutablePointer<TSK_FS_INFO>
+    let blocks: UInt64
     /// Blocks without a place are holes.
     let gapsAreHoles = true
 
@@ -15,12 +16,12 @@ final class ExtVolume: TSKVolume {
     private let descriptorSize: UInt64
     private let descriptorsAt: UInt64
 
-    private static let superblock: UInt64 = 1024
     private static let encryptedFlag: UInt32 = 0x800
 
-    init(_ fs: UnsafeMutablePointer<TSK_FS_INFO>) throws {
+    init(_ fs: UnsafeMutablePointer<TSK_FS_INFO>, blocks: UInt64) throws {
         self.fs = fs
-        let bytes = try Self.bytes(fs, at: Self.superblock, count: 1024)
+        self.blocks = blocks
+        let bytes = try Self.superblock(fs)
         let revision = try bytes.load(UInt32.self, at: 0x4C, .little)
         inodeSize = revision == 0 ? 128 : UInt64(try bytes.load(UInt16.self, at: 0x58, .little))
         inodesPerGroup = UInt64(try bytes.load(UInt32.self, at: 0x28, .little))
@@ -33,16 +34,10 @@ final class ExtVolume: TSKVolume {
         }
     }
 
-    private static func bytes(_ fs: UnsafeMutablePointer<TSK_FS_INFO>, at offset: UInt64, count: Int) throws -> [UInt8]
-    {
-        guard let offset = Int64(exactly: offset) else { throw Failure(.damaged, "an inode lies past every end") }
-        var done = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
-            buffer.withMemoryRebound(to: CChar.self) { done = ctsk_read(fs, offset, $0.baseAddress, count) }
-            used = max(0, min(count, done))
-        }
-        guard done == count else { throw Failure.library("\(count) bytes at \(offset)") }
-        return bytes
+    private static func superblock(_ fs: UnsafeMutablePointer<TSK_FS_INFO>) throws -> [UInt8] {
+        var bytes = [CChar](repeating: 0, count: 1024)
+        guard ctsk_read(fs, 1024, &bytes, bytes.count) == bytes.count else { throw Failure.library("the superblock") }
+        return bytes.map(UInt8.init(bitPattern:))
     }
 
     /// The inode as it stands on the volume.
@@ -50,12 +45,12 @@ final class ExtVolume: TSKVolume {
         guard number > 0 else { throw Failure(.damaged, "there is no inode 0") }
         let (group, index) = (number - 1).quotientAndRemainder(dividingBy: inodesPerGroup)
         // With meta block groups descriptors lie elsewhere; then what is found there is no inode of that file, and `isSame` says so.
-        let descriptor = try Self.bytes(fs, at: descriptorsAt + group * descriptorSize, count: Int(descriptorSize))
+        let descriptor = try bytes(at: descriptorsAt + group * descriptorSize, count: Int(descriptorSize))
         var table = UInt64(try descriptor.load(UInt32.self, at: 8, .little))
         if descriptorSize >= 64 { table |= UInt64(try descriptor.load(UInt32.self, at: 0x28, .little)) << 32 }
         let (start, overflow) = table.multipliedReportingOverflow(by: blockSize)
         guard !overflow, start < 1 << 62 else { throw Failure(.damaged, "inode \(number) lies past every end") }
-        return try Self.bytes(fs, at: start + index * inodeSize, count: Int(min(inodeSize, 256)))
+        return try bytes(at: start + index * inodeSize, count: Int(min(inodeSize, 256)))
     }
 
     /// Whether a stored inode is the one that libtsk has read.

@@ -7,11 +7,13 @@ import Volumes
 /// NTFS. libtsk does not look at reparse points, so they are read here.
 final class NTFSVolume: TSKVolume {
     let fs: UnsafeMutablePointer<TSK_FS_INFO>
+    let blocks: UInt64
     /// Every cluster of a file has a run, also where there is nothing.
     let gapsAreHoles = false
 
-    init(_ fs: UnsafeMutablePointer<TSK_FS_INFO>) {
+    init(_ fs: UnsafeMutablePointer<TSK_FS_INFO>, blocks: UInt64) {
         self.fs = fs
+        self.blocks = blocks
     }
 
     /// The file system's own files.

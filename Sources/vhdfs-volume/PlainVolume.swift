@@ -3,14 +3,23 @@ import FileSystem
 import VolumeProtocol
 import Volumes
 
-/// FAT, exFAT and HFS+.
-final class PlainVolume: TSKVolume {
+/// HFS+, and what FAT and exFAT share with it.
+class PlainVolume: TSKVolume {
     let fs: UnsafeMutablePointer<TSK_FS_INFO>
+    let blocks: UInt64
     let gapsAreHoles = false
 
-    init(_ fs: UnsafeMutablePointer<TSK_FS_INFO>) {
+    init(_ fs: UnsafeMutablePointer<TSK_FS_INFO>, blocks: UInt64) throws {
         self.fs = fs
+        self.blocks = blocks
     }
+
+    /// The catalogue and its like.
+    func isHidden(_ id: UInt64) -> Bool {
+        isHFS && id < 16 && id != root
+    }
+
+    func name(_ name: [UInt8], of id: UInt64) -> [UInt8]? { name }
 
     private var isHFS: Bool { fs.pointee.ftype == TSK_FS_TYPE_HFS }
 

@@ -117,13 +117,15 @@ final class Service {
         let read: ctsk_read_function = { offset, buffer, count in
             buffer.map { Connection.need(offset, $0, count) } ?? -1
         }
-        guard let fs = ctsk_open(Int64(clamping: size), sectorSize, type, read) else {
+        var blocks: UInt64 = 0
+        guard let fs = ctsk_open(Int64(clamping: size), sectorSize, type, read, &blocks) else {
             throw Failure.library("the file system can't be opened")
         }
         return switch kind {
-        case .ntfs: NTFSVolume(fs)
-        case .ext: try ExtVolume(fs)
-        case .fat, .exfat, .hfsPlus: PlainVolume(fs)
+        case .ntfs: NTFSVolume(fs, blocks: blocks)
+        case .ext: try ExtVolume(fs, blocks: blocks)
+        case .fat, .exfat: try FATVolume(fs, blocks: blocks)
+        case .hfsPlus: try PlainVolume(fs, blocks: blocks)
         }
     }
 }

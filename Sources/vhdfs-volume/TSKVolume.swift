@@ -19,6 +19,8 @@ struct Stream {
 /// A file system as libtsk reads it. What differs between file systems has methods of its own.
 protocol TSKVolume: AnyObject {
     var fs: UnsafeMutablePointer<TSK_FS_INFO> { get }
+    /// Blocks of the volume.
+    var blocks: UInt64 { get }
 
     /// What the file is, and its attributes.
     func attributes(of file: TSKFile) throws -> FileAttributes
@@ -29,6 +31,8 @@ protocol TSKVolume: AnyObject {
     /// Whether bytes that no run covers are a hole (else they are lost).
     var gapsAreHoles: Bool { get }
     func isHidden(_ id: UInt64) -> Bool
+    /// The name of an entry as it should be; nil if it is none that is to be shown.
+    func name(_ name: [UInt8], of id: UInt64) -> [UInt8]?
 }
 
 /// A file that libtsk has opened; closed with this object.
@@ -95,11 +99,23 @@ final class TSKFile {
 extension TSKVolume {
     var root: UInt64 { fs.pointee.root_inum }
     var blockSize: UInt64 { UInt64(max(1, fs.pointee.block_size)) }
-    var blocks: UInt64 { fs.pointee.block_count }
 
     func streams(of file: TSKFile) -> [Stream] { [] }
     func isHidden(_ id: UInt64) -> Bool { false }
+    func name(_ name: [UInt8], of id: UInt64) -> [UInt8]? { name }
     func checkContent(of file: TSKFile) throws {}
+
+    /// Reads bytes of the volume.
+    func bytes(at offset: UInt64, count: Int) throws -> [UInt8] {
+        guard let offset = Int64(exactly: offset) else { throw Failure(.damaged, "bytes past every end") }
+        var done = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
+            buffer.withMemoryRebound(to: CChar.self) { done = ctsk_read(fs, offset, $0.baseAddress, count) }
+            used = max(0, min(count, done))
+        }
+        guard done == count else { throw Failure.library("\(count) bytes at \(offset)") }
+        return bytes
+    }
 
     /// Opens a file by its number.
     func file(_ id: UInt64) throws -> TSKFile {
@@ -150,13 +166,13 @@ extension TSKVolume {
                 continue
             }
             guard entry.type != TSK_FS_NAME_TYPE_VIRT, entry.type != TSK_FS_NAME_TYPE_VIRT_DIR,
-                !isInvented(entry.meta_addr)
+                !isInvented(entry.meta_addr), let shown = self.name(name, of: entry.meta_addr)
             else { continue }
             let file = TSKFile(tsk_fs_dir_get(folder, index))
             tsk_error_reset()
             let attributes = file.flatMap { $0.isAllocated ? try? self.attributes(of: $0) : nil }
             // What can't be opened is shown all the same: then each look at it says why it can't.
-            each(name, entry.meta_addr, isHidden(entry.meta_addr), attributes?.kind ?? kind(entry.type), attributes)
+            each(shown, entry.meta_addr, isHidden(entry.meta_addr), attributes?.kind ?? kind(entry.type), attributes)
         }
         return id == root ? nil : parent
     }
@@ -226,7 +242,7 @@ extension TSKVolume {
                 add(.hole, upTo: end)
             } else if flags & TSK_FS_ATTR_RUN_FLAG_FILLER.rawValue != 0 {
                 add(gap, upTo: end)
-            } else if run.addr >= fs.pointee.block_count || run.len > fs.pointee.block_count - run.addr {
+            } else if run.addr >= blocks || run.len > blocks - run.addr {
                 add(.lost, upTo: end)
             } else {
                 add(.volume(run.addr * blockSize), upTo: end)

@@ -8,8 +8,9 @@
 /// Reads bytes of the volume; returns how many, or -1.
 typedef ssize_t (*ctsk_read_function)(int64_t offset, char *buffer, size_t count);
 
-/// Opens a volume whose bytes come from a function, and nowhere else. NULL if libtsk refuses.
-TSK_FS_INFO *ctsk_open(int64_t size, unsigned sector_size, TSK_FS_TYPE_ENUM type, ctsk_read_function read);
+/// Opens a volume whose bytes come from a function, and nowhere else, and tells how many blocks it has. NULL if libtsk refuses.
+TSK_FS_INFO *ctsk_open(int64_t size, unsigned sector_size, TSK_FS_TYPE_ENUM type, ctsk_read_function read,
+                       uint64_t *block_count);
 
 /// Reads bytes through libtsk's cache; returns how many, or -1.
 ssize_t ctsk_read(TSK_FS_INFO *fs, int64_t offset, char *buffer, size_t count);

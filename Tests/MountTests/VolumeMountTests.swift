@@ -1,0 +1,210 @@
+import TestSupport
+import Testing
+
+/// Files of volumes, compared with what went in and with other programs (CONTRACT.md §1, `mounts/`).
+@Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
+struct VolumeMountTests {
+    /// In a partition of a dynamic VHDX; the kernel's own ext4 is the judge of every attribute.
+    @Test func ext4IsWhatTheKernelShows() throws {
+        try withMount("-o", "inner-permissions") { mount in
+            try mount.check(
+                VolumeScripts.tree + """
+                    maketree src
+                    truncate -s 120M raw
+                    sfdisk -q raw <<< $'label: gpt\\nsize=200000,type=L'
+                    truncate -s $((200000 * 512)) p1
+                    mke2fs -q -t ext4 -d src p1
+                    dd if=p1 of=raw bs=1M seek=1 conv=notrunc status=none
+                    qemu-img convert -O vhdx raw a.vhdx
+                    echo "attach $S/a.vhdx readonly" > "$M/ctl"
+                    ls "$M/mounts/a" | grep -qx p1
+                    cmp p1 "$A/a/p1"
+                    cmp <(sums src) <(sums "$M/mounts/a/p1")
+                    mkdir k
+                    end() { umount "$S/k" 2> /dev/null || true; }
+                    trap end EXIT
+                    mount -o loop,ro,noload p1 k
+                    format='%p %y %m %U %G %s %b %T@ %A@ %C@ %n'
+                    diff <(facts k "$format") <(facts "$M/mounts/a/p1" "$format")
+                    test "$(stat -c %t:%T k/device)" = "$(stat -c %t:%T "$M/mounts/a/p1/device")"
+                    diff <(cd k && find . -type l ! -name absolute ! -name out -printf '%p %l\\n' | sort) \\
+                        <(cd "$M/mounts/a/p1" && find . -type l ! -name absolute ! -name out -printf '%p %l\\n' | sort)
+                    test "$(readlink "$M/mounts/a/p1/Windows/absolute")" = ../Windows/System32/config
+                    test "$(readlink "$M/mounts/a/p1/Windows/System32/out")" = ../../etc
+                    test "$(stat -c %i "$M/mounts/a/p1/big")" = "$(stat -c %i "$M/mounts/a/p1/hard link")"
+                    test "$(stat -f -c '%b %S' k)" != "" -a "$(stat -f -c %S "$M/mounts/a/p1")" = 1024
+                    test "$(du -s --block-size=1 "$M/mounts/a/p1/sparse" | cut -f1)" -lt 100000
+                    # Holes are found without being read.
+                    python3 -c '
+                    import os, sys
+                    f = os.open(sys.argv[1], os.O_RDONLY)
+                    assert os.lseek(f, 0, os.SEEK_DATA) >= 39 << 20
+                    assert os.lseek(f, 0, os.SEEK_HOLE) == 0
+                    ' "$M/mounts/a/p1/sparse"
+                    """
+            )
+        }
+    }
+
+    /// ext2, ext3 and blocks that are promised and not written: those are zeros, whatever stands there.
+    @Test(arguments: ["ext2", "ext3", "ext4"])
+    func extFamily(_ type: String) throws {
+        try withMount { mount in
+            try mount.check(
+                VolumeScripts.tree + """
+                    (yes garbage || true) | head -c 64M > e.img
+                    maketree src
+                    mke2fs -q -F -t \(type) -b 1024 e.img
+                    mkdir k
+                    end() { umount "$S/k" 2> /dev/null || true; }
+                    trap end EXIT
+                    mount -o loop e.img k
+                    cp -a src/. k/
+                    rm k/many/*7*
+                    if test \(type) = ext4; then fallocate -l 3M k/promised; else truncate -s 3M k/promised; fi
+                    sums k > wanted
+                    umount k
+                    echo "attach $S/e.img readonly type=raw" > "$M/ctl"
+                    diff wanted <(sums "$M/mounts/e/p0")
+                    cmp <(head -c 3M /dev/zero) "$M/mounts/e/p0/promised"
+                    """
+            )
+        }
+    }
+
+    /// NTFS as ntfs-3g writes it: compressed files, streams, links, reparse points.
+    @Test func ntfs() throws {
+        try withMount { mount in
+            try mount.check(
+                VolumeScripts.tree + """
+                    maketree src plain
+                    truncate -s 200M raw
+                    sfdisk -q raw <<< $'label: dos\\nsize=380000,type=7'
+                    truncate -s $((380000 * 512)) n.img
+                    mkntfs -F -q -L 'Système' n.img
+                    mkdir k
+                    end() { fusermount -u "$S/k" 2> /dev/null || umount "$S/k" 2> /dev/null || true; }
+                    trap end EXIT
+                    ntfs-3g -o compression n.img k
+                    cp -r src/. k/
+                    ln k/big 'k/hard link'
+                    ln -s Windows/System32 k/interix
+                    truncate -s 300M k/sparse; echo end >> k/sparse
+                    # Compressed: the attribute 0x800 of the folder is inherited.
+                    mkdir k/packed
+                    setfattr -h -v 0x00000810 -n system.ntfs_attrib_be k/packed
+                    (yes 'compress me, please' || true) | head -c 9000000 > k/packed/text
+                    head -c 700000 /dev/urandom > k/packed/noise
+                    setfattr -n user.stream -v 'in a stream' k/empty
+                    # A junction, a symbolic link of Windows, and what only Windows can read.
+                    python3 - <<'END'
+                    import os, struct
+                    def point(path, tag, body):
+                        os.setxattr(path, 'system.ntfs_reparse_data', struct.pack('<IHH', tag, len(body), 0) + body)
+                    def names(substitute, flags=b''):
+                        s = substitute.encode('utf-16-le')
+                        return struct.pack('<HHHH', 0, len(s), len(s), 0) + flags + s
+                    os.mkdir('k/junction'); point('k/junction', 0xA0000003, names('\\\\??\\\\C:\\\\Windows\\\\System32'))
+                    os.mkdir('k/elsewhere'); point('k/elsewhere', 0xA0000003, names('\\\\??\\\\Volume{1234}\\\\x'))
+                    open('k/winlink', 'w').close()
+                    point('k/winlink', 0xA000000C, names('Windows\\\\System32\\\\config\\\\SYSTEM', struct.pack('<I', 1)))
+                    open('k/wof', 'w').write('x' * 100); point('k/wof', 0x80000017, bytes(16))
+                    open('k/dedup', 'w').write('x' * 100); point('k/dedup', 0x80000013, bytes(16))
+                    END
+                    sums k | grep -v -E '/(wof|dedup)$' > wanted || true
+                    (cd k && find . -type f -printf '%p %s %T@ %n\\n' | grep -v -E 'wof|dedup|interix' | sort) > wantedfacts
+                    end
+                    dd if=n.img of=raw bs=1M seek=1 conv=notrunc status=none
+                    qemu-img convert -f raw -O vhdx raw win.vhdx
+                    echo "attach $S/win.vhdx readonly" > "$M/ctl"
+                    P=$M/mounts/win/p1
+                    diff <(grep -v interix wanted) <(cd "$P" && find . -type f ! -name wof ! -name dedup -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+                    diff wantedfacts <(cd "$P" && find . -type f -printf '%p %s %T@ %n\\n' | grep -v -E 'wof|dedup|interix' | sort)
+                    test "$(readlink "$P/interix")" = Windows/System32
+                    test "$(readlink "$P/junction")" = Windows/System32
+                    test "$(readlink "$P/winlink")" = Windows/System32/config/SYSTEM
+                    cmp "$P/winlink" src/Windows/System32/config/SYSTEM
+                    [[ $(readlink "$P/elsewhere") == *Volume* ]] && ! test -e "$P/elsewhere"
+                    for name in wof dedup; do
+                        message=$(cat "$P/$name" 2>&1) && fail "$name was read"
+                        [[ $message == *'not supported'* ]] || fail "$message"
+                    done
+                    test "$(getfattr --only-values -n user.ads.stream "$P/empty")" = 'in a stream'
+                    getfattr "$P/empty" | grep -qx user.ads.stream
+                    test "$(du --block-size=1 "$P/packed/text" | cut -f1)" -lt 5000000
+                    ! ls "$P" | grep -q '^\\$'
+                    cmp <(head -c 4 "$P/\\$MFT") <(printf FILE)
+                    ls "$P/many" | wc -l | grep -qx 1500
+                    test "$(stat -c %i "$P/big")" = "$(stat -c %i "$P/hard link")"
+                    """,
+                timeout: .seconds(180)
+            )
+        }
+    }
+
+    @Test(arguments: ["12", "16", "32"])
+    func fat(_ bits: String) throws {
+        try withMount("-o", "tz=Europe/Berlin") { mount in
+            try mount.check(
+                VolumeScripts.tree + """
+                    maketree src plain
+                    if test \(bits) = 12; then rm -r src/many src/big; fi
+                    truncate -s $((\(bits) == 12 ? 4 : \(bits) == 16 ? 60 : 100))M f.img
+                    mkfs.fat -F \(bits) -n LABEL f.img > /dev/null
+                    export MTOOLS_SKIP_CHECK=1
+                    (cd src && TZ=Europe/Berlin LC_ALL=C.UTF-8 mcopy -i ../f.img -s -m * ::)
+                    echo "attach $S/f.img readonly type=raw" > "$M/ctl"
+                    diff <(sums src) <(sums "$M/mounts/f/p0")
+                    # Local times, two seconds apart at best.
+                    test $(($(stat -c %Y src/empty) - $(stat -c %Y "$M/mounts/f/p0/empty"))) -le 1
+                    test $(($(stat -c %Y src/empty) - $(stat -c %Y "$M/mounts/f/p0/empty"))) -ge -1
+                    ! ls "$M/mounts/f/p0" | grep -E -q '^\\$|LABEL'
+                    """
+            )
+        }
+    }
+
+    @Test func exfat() throws {
+        try withMount { mount in
+            try mount.check(
+                VolumeScripts.tree + """
+                    maketree src plain
+                    truncate -s 100M x.img
+                    mkfs.exfat -L LABEL x.img > /dev/null
+                    mkdir k
+                    end() { umount "$S/k" 2> /dev/null || true; test -z "${loop:-}" || losetup -d "$loop"; loop=; }
+                    trap end EXIT
+                    loop=$(losetup --find --show x.img)
+                    mount.exfat-fuse "$loop" k > /dev/null
+                    cp -r src/. k/
+                    end
+                    echo "attach $S/x.img readonly type=raw" > "$M/ctl"
+                    diff <(sums src) <(sums "$M/mounts/x/p0")
+                    """
+            )
+        }
+    }
+
+    /// xorriso puts HFS+ beside ISO 9660, with an Apple partition map before it.
+    @Test func hfsPlus() throws {
+        try withMount { mount in
+            try mount.check(
+                VolumeScripts.tree + """
+                    maketree src
+                    rm src/fifo src/device src/sparse
+                    LC_ALL=C.UTF-8 xorriso -as mkisofs -quiet -R -hfsplus -o h.iso src
+                    python3 - <<'END'
+                    image = open('h.iso', 'rb').read()
+                    place = next(p for p in range(0, len(image), 512) if image[p + 1024:p + 1028] in (b'H+\\0\\4', b'HX\\0\\5'))
+                    open('h.img', 'wb').write(image[place:])
+                    END
+                    echo "attach $S/h.img readonly type=raw" > "$M/ctl"
+                    P=$M/mounts/h/p0
+                    # HFS+ stores names decomposed.
+                    decomposed() { python3 -c 'import sys, unicodedata; sys.stdout.write(unicodedata.normalize("NFD", sys.stdin.read()))' | LC_ALL=C sort; }
+                    diff <(sums src | decomposed) <(sums "$P" | decomposed)
+                    """
+            )
+        }
+    }
+}
