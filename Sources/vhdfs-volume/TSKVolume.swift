@@ -127,9 +127,9 @@ extension TSKVolume {
         return file
     }
 
-    /// Whether libtsk has made a number up for what no file is.
+    /// Whether libtsk has made a number up, for a folder of files without names. It does not for HFS+.
     private func isInvented(_ id: UInt64) -> Bool {
-        id == fs.pointee.last_inum && id != root
+        id == fs.pointee.last_inum && id != root && fs.pointee.ftype != TSK_FS_TYPE_HFS
     }
 
     func attributes(of id: UInt64) throws -> FileAttributes {
