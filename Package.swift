@@ -144,6 +144,13 @@ let package = Package(
             of: "VolumeTree",
             needs: ["BlockDevice", "ByteIO", "FileSystem", "Platform", "Volumes", system, log]
         ),
+        tests(of: "VolumeProtocol", needs: ["FileSystem", "Volumes"]),
+        tests(
+            of: "VolumeProcess",
+            needs: ["BlockDevice", "ByteIO", "Platform", "Volumes", system, log]
+        ),
+        tests(of: "ISO9660", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
+        tests(of: "UDF", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
         // Drives the built binary on real mounts, and needs none of its modules.
         .testTarget(
             name: "MountTests",

@@ -59,14 +59,20 @@ public final class ServantProcess: Sendable {
 
     /// Kills it, if it is still there, and waits for its end; calls that are waiting for it fail.
     ///
+    /// - Parameter patience: how long it may take to end by itself: who has hung up is about to.
     /// - Returns: how it ended, in words.
     @discardableResult
-    public func end() -> String {
+    public func end(patience: Duration = .zero) -> String {
         ending.withLock { ending in
             if let ending { return ending }
             // What has ended by itself tells how; the others are told to.
             var status: CInt = 0
             var reaped = unsafe waitpid(processID, &status, WNOHANG)
+            let deadline = ContinuousClock.now + patience
+            while reaped == 0, ContinuousClock.now < deadline {
+                usleep(1000)
+                reaped = unsafe waitpid(processID, &status, WNOHANG)
+            }
             let hasEndedItself = reaped == processID
             if !hasEndedItself {
                 kill(processID, SIGKILL)

@@ -114,7 +114,7 @@ struct Conversation {
     private func lost(_ silence: ServantProcess.Silence) -> Break {
         switch silence {
         case .timeout: .lost("it did not answer for \(patience.components.seconds) seconds")
-        case .ended: .lost(process.end())
+        case .ended: .lost(process.end(patience: .milliseconds(500)))
         }
     }
 }

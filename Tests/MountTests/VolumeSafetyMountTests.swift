@@ -14,11 +14,12 @@ struct VolumeSafetyMountTests {
                 mkdir src; echo secret > src/private; chmod 600 src/private; mkdir -m 700 src/closed; echo x > src/closed/file
                 truncate -s 20M e.img; mke2fs -q -t ext4 -d src e.img
                 truncate -s 20M n.img; mkntfs -F -q n.img > /dev/null 2>&1
-                mkdir m state; chown 4000:4000 m state e.img n.img
-                as() { setpriv --reuid=4000 --regid=4000 --clear-groups "$@"; }
+                mkdir m; mkdir -m 700 state; chown 65534:65534 m state e.img n.img
+                as() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
                 end() { fusermount3 -uz "$S/m" 2> /dev/null || true; wait; }
                 trap end EXIT
                 as "$VHDFS" --foreground --state-dir "$S/state" "$S/m" > log 2>&1 &
+                daemon=$!
                 for _ in $(seq 300); do grep -q 'mounted at' log && break; sleep 0.02; done
                 as bash -c 'for f in e n; do echo "attach $S/$f.img readonly type=raw" > m/ctl; done'
                 test "$(as cat m/mounts/e/p0/private)" = secret
@@ -27,16 +28,16 @@ struct VolumeSafetyMountTests {
                 test -z "$(as ls m/mounts/n/p0)"
                 message=$(as bash -c 'echo x > m/mounts/e/p0/private' 2>&1) && exit 1
                 # The readers have nothing: no rights, no files, no way to get any.
-                for child in $(pgrep -u 4000 -x vhdfs-volume); do
+                for child in $(pgrep -P $daemon -x vhdfs-volume); do
                     grep -q '^Seccomp:.2$' /proc/$child/status
                     grep -q '^NoNewPrivs:.1$' /proc/$child/status
                     grep -q '^CapEff:.0*$' /proc/$child/status
                     test "$(ls /proc/$child/fd | wc -l)" = 3
                 done
-                test "$(pgrep -u 4000 -x vhdfs-volume | wc -l)" = 2
+                test "$(pgrep -P $daemon -x vhdfs-volume | wc -l)" = 2
                 as fusermount3 -u m
                 wait
-                ! pgrep -u 4000 -x vhdfs-volume
+                ! pgrep -P $daemon -x vhdfs-volume
                 """#
             let environment = ["S": scratch.path, "VHDFS": Mount.binary, "LC_ALL": "C"]
             try run(["bash", "-c", script], environment: environment, timeout: .seconds(60)).checked()
