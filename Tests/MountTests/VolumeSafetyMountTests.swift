@@ -18,7 +18,7 @@ struct VolumeSafetyMountTests {
                 as() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
                 end() { fusermount3 -uz "$S/m" 2> /dev/null || true; wait; }
                 trap end EXIT
-                as "$VHDFS" --foreground --state-dir "$S/state" "$S/m" > log 2>&1 &
+                setpriv --reuid=65534 --regid=65534 --clear-groups "$VHDFS" --foreground --state-dir "$S/state" "$S/m" > log 2>&1 &
                 daemon=$!
                 for _ in $(seq 300); do grep -q 'mounted at' log && break; sleep 0.02; done
                 as bash -c 'for f in e n; do echo "attach $S/$f.img readonly type=raw" > m/ctl; done'
