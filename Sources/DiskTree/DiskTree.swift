@@ -194,7 +194,8 @@ public final class DiskTree: FileTree {
         case .root:
             return AttributeAnswer(folder(place, 0o755, links: 4), validity: Self.long)
         case .attachedFolder, .mountsFolder:
-            return AttributeAnswer(folder(place, 0o755, links: 2 + table.attachments.count), validity: 0)
+            // One link says that folders in it aren't counted. The kernel looks at this at each step through the folder, so it is to keep it.
+            return AttributeAnswer(folder(place, 0o755, links: 1), validity: Self.long)
         case .control:
             var attributes = folder(place, 0o666, links: 1)
             attributes.kind = .regular
