@@ -2,10 +2,11 @@
 
 SWIFT ?= swift
 PREFIX ?= /usr/local
-FUZZ_TARGETS ?= vhd vhdx iso
+FUZZ_TARGETS ?= vhd vhdx iso partitions iso9660 udf
 FUZZ_SECONDS ?= 60
+DAMAGE_ROUNDS ?= 200
 
-.PHONY: help run build install test check format lint test-thread test-address fuzz packages-build packages-test clean
+.PHONY: help run build install test check format lint test-thread test-address fuzz damage packages-build packages-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -54,8 +55,11 @@ test-address: packages-test ## Run the tests under AddressSanitizer
 	@# The leak checker does not see references that Swift packs into an object's header, and XCTest itself leaks.
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-address --sanitize=address
 
-fuzz: packages-build ## Look for inputs that break a promise: FUZZ_TARGETS="vhd vhdx iso", FUZZ_SECONDS=60 for each
+fuzz: packages-build ## Look for inputs that break a promise: FUZZ_TARGETS="vhd udf", FUZZ_SECONDS=60 for each
 	@SWIFT="$(SWIFT)" scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+damage: packages-test ## Damage volumes of all kinds at random, look at all of each: DAMAGE_ROUNDS=200 of each kind
+	VHDFS_TEST_SEEDS=$(DAMAGE_ROUNDS) $(SWIFT) test --filter 'VolumeSafetyMountTests/damage'
 
 clean: ## Remove what was built
 	rm -rf .build .build-thread .build-address .build-fuzz

@@ -118,7 +118,10 @@ let package = Package(
         // What the fuzzers do with an input, and the inputs that they begin with; the fuzzers themselves are below.
         .target(
             name: "FuzzSupport",
-            dependencies: ["BlockDevice", "ByteIO", "ISOFormat", "TestSupport", "VHDFormat", "VHDXFormat"],
+            dependencies: [
+                "BlockDevice", "ByteIO", "FileSystem", "ISO9660", "ISOFormat", "PartitionTables", "TestSupport", "UDF",
+                "VHDFormat", "VHDXFormat", "Volumes",
+            ],
             path: "Fuzz/Support",
             swiftSettings: settings
         ),
@@ -180,8 +183,11 @@ if isFuzzing {
             path: "Fuzz/Driver",
             swiftSettings: settings
         ),
-        fuzzer("fuzz-vhd", "VHD", needs: ["FuzzDriver", "FuzzSupport"]),
-        fuzzer("fuzz-iso", "ISO", needs: ["FuzzDriver", "FuzzSupport"]),
-        fuzzer("fuzz-vhdx", "VHDX", needs: ["FuzzDriver", "FuzzSupport"]),
+        fuzzer("fuzz-vhd", "VHD", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-iso", "ISO", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-vhdx", "VHDX", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-iso9660", "ISO9660", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-udf", "UDF", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-partitions", "Partitions", needs: ["FuzzDriver"]),
     ]
 }

@@ -3,11 +3,12 @@ public import FuzzSupport
 internal import Glibc
 
 // libFuzzer calls a C function, which can't carry anything along.
-private nonisolated(unsafe) var target = FuzzTarget.all[0]
+private nonisolated(unsafe) var target: any FuzzedFormat = FuzzedFormats.all[0]
 
 /// The whole program: `--seeds FOLDER` writes the inputs to begin with; else libFuzzer looks for inputs that break a promise, with the
 /// arguments of this process.
-public func fuzz(_ format: FuzzTarget) -> Never {
+public func fuzz(_ name: String) -> Never {
+    guard let format = FuzzedFormats.all.first(where: { $0.name == name }) else { exit(64) }
     let arguments = CommandLine.arguments
     if arguments.count == 3, arguments[1] == "--seeds" {
         for (number, seed) in format.seeds().enumerated() { write(seed.bytes, to: "\(arguments[2])/seed-\(number)") }

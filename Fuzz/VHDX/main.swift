@@ -1,4 +1,3 @@
 internal import FuzzDriver
-internal import FuzzSupport
 
-fuzz(.vhdx)
+fuzz("vhdx")
