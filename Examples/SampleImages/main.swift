@@ -1,5 +1,6 @@
 // Makes the images of the README's tour in a folder:
-//   disk.vhd (dynamic), fixed.vhd, base.vhd with its child child.vhd, vm.vhdx with its child vm-checkpoint.avhdx, and disc.iso.
+//   disk.vhd (dynamic), fixed.vhd, base.vhd with its child child.vhd, vm.vhdx with its child vm-checkpoint.avhdx, empty.vhdx, disc.iso, and
+//   install.iso, which has nothing but UDF.
 
 internal import Glibc
 internal import TestSupport
@@ -64,3 +65,15 @@ try save(checkpoint.build().content, as: "vm-checkpoint.avhdx")
 var disc = ISOBuilder.iso9660()
 disc.put(Array("hello from an ISO\n".utf8), at: 0)
 try save(disc.content, as: "disc.iso")
+
+// Nobody's parent, so with identifiers of its own.
+var empty = VHDXBuilder(.dynamic, size: 64 * mebibyte)
+empty.dataWriteGUID = empty.dataWriteGUID.map { ~$0 }
+try save(empty.build().content, as: "empty.vhdx")
+
+var install = UDFBuilder(.metadata, isExtended: true)
+install.build([
+    UDFBuilder.File("README.TXT", Array("hello from an install disc\n".utf8), .embedded),
+    UDFBuilder.File("setup.exe", [UInt8](repeating: 0x4D, count: 300_000), .long),
+])
+try save(install.image, as: "install.iso")

@@ -1,5 +1,5 @@
 internal import CFuzzer
-public import FuzzSupport
+internal import FuzzSupport
 internal import Glibc
 
 // libFuzzer calls a C function, which can't carry anything along.
