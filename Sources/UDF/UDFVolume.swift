@@ -17,7 +17,7 @@ public final class UDFVolume: VolumeReader {
 
     private static let windowSize: UInt64 = 64 << 10
     /// A directory that is longer is none.
-    private static let directoryLimit: UInt64 = 512 << 20
+    private static let directoryLimit: UInt64 = 128 << 20
 
     /// Opens a volume.
     public init(_ device: any BlockDevice) throws(VolumeError) {

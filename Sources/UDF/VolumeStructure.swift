@@ -300,10 +300,8 @@ struct VolumeStructure {
         if isOld {
             range = 0..<bytes.count - 36
         } else {
-            guard let header = try? bytes.load(UInt16.self, at: 0, .little), (152...bytes.count).contains(Int(header))
-            else {
-                return nil
-            }
+            guard let header = try? bytes.load(UInt16.self, at: 0, .little), header >= 152, Int(header) <= bytes.count
+            else { return nil }
             range = Int(header)..<bytes.count
         }
         return stride(from: range.lowerBound, to: range.upperBound - 3, by: 4).compactMap {

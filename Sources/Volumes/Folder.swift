@@ -71,5 +71,5 @@ public struct Folder: Sendable {
     }
 
     /// The most names that a folder may have.
-    public static let maximumCount = 4_000_000
+    public static let maximumCount = 1_000_000
 }
