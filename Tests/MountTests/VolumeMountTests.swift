@@ -148,8 +148,8 @@ struct VolumeMountTests {
             try mount.check(
                 VolumeScripts.tree + """
                     maketree src plain
-                    # mtools has no characters outside of the basic plane.
-                    rm src/emoji*
+                    # mtools has no characters outside of the basic plane, and gets slow in large folders.
+                    rm src/emoji* src/many/*[3-9].txt
                     if test \(bits) = 12; then rm -r src/many src/big; fi
                     truncate -s $((\(bits) == 12 ? 4 : \(bits) == 16 ? 60 : 100))M f.img
                     mkfs.fat -F \(bits) -n LABEL f.img > /dev/null
