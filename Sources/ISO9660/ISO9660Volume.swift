@@ -7,7 +7,7 @@ public import Volumes
 /// The files of an ISO 9660 image (ECMA-119): with the names and attributes of Rock Ridge where the primary tree has them, else with those of
 /// Joliet, else with the plain ones (as they stand, without version and the dot before it).
 ///
-/// A file's identity is the place of its record in bytes, which is even; a folder's is twice its first block, plus one. So a folder that is
+/// A file's identity is twice the place of its record in bytes; a folder's is twice its first block, plus one. So a folder that is
 /// reached on two ways is one folder, and hard links are one file where Rock Ridge tells.
 public final class ISO9660Volume: VolumeReader {
     let device: any BlockDevice
@@ -16,7 +16,14 @@ public final class ISO9660Volume: VolumeReader {
     private let rootBlock: UInt32
     let flavor: Flavor
     /// Hard links by what tells them, and the record that stands for all of them.
-    private let links = Locked<[UInt64: UInt64]>([:])
+    private let links = Locked<[LinkKey: UInt64]>([:])
+
+    /// Two names that agree in all of it are one file.
+    private struct LinkKey: Hashable {
+        var serial: UInt32?
+        var block: UInt32?
+        var size: UInt64
+    }
 
     /// Whose names are shown.
     enum Flavor: Equatable {
@@ -29,6 +36,8 @@ public final class ISO9660Volume: VolumeReader {
     static let sectorSize = VolumeDescriptors.sectorSize
     /// A directory that is longer is none.
     private static let directoryLimit: UInt32 = 512 << 20
+    /// How many bytes of continuation areas are read for one folder.
+    static let continuationBudget = 256 << 20
     private static let linkLimit = 1 << 20
 
     /// Opens a volume.
@@ -77,6 +86,8 @@ public final class ISO9660Volume: VolumeReader {
 
     static func id(ofDirectoryAt block: UInt32) -> FileID { FileID(rawValue: UInt64(block) << 1 | 1) }
 
+    private static func id(ofRecordAt position: UInt64) -> FileID { FileID(rawValue: position << 1) }
+
     private func block(of id: FileID) -> UInt32? {
         id.rawValue & 1 == 1 ? UInt32(exactly: id.rawValue >> 1) : nil
     }
@@ -113,16 +124,30 @@ public final class ISO9660Volume: VolumeReader {
         var isInterleaved: Bool
     }
 
-    /// Reads what belongs to a record; `place` is moved behind all records of the same file.
-    func item(_ record: DirectoryRecord, in buffer: [UInt8]) throws(VolumeError) -> Item {
+    /// Reads what a record tells.
+    ///
+    /// - Parameter budget: bytes that continuation areas may still have.
+    func item(_ record: DirectoryRecord, in buffer: [UInt8], budget: inout Int) throws(VolumeError) -> Item {
         var item = Item(record: record, time: record.time(in: buffer))
-        if case .rockRidge(let skip) = flavor { item.fields = try fields(record, buffer, skip: skip) }
+        if case .rockRidge(let skip) = flavor {
+            item.fields = try fields(record, buffer, skip: skip, budget: &budget)
+        }
         item.add(record)
         return item
     }
 
+    private func item(_ record: DirectoryRecord, in buffer: [UInt8]) throws(VolumeError) -> Item {
+        var budget = Self.continuationBudget
+        return try item(record, in: buffer, budget: &budget)
+    }
+
     /// All fields of Rock Ridge, with those in continuation areas.
-    private func fields(_ record: DirectoryRecord, _ buffer: [UInt8], skip: Int) throws(VolumeError) -> RockRidge {
+    private func fields(
+        _ record: DirectoryRecord,
+        _ buffer: [UInt8],
+        skip: Int,
+        budget: inout Int
+    ) throws(VolumeError) -> RockRidge {
         var fields = RockRidge()
         let isRootsOwn = record.isSpecial(0, in: buffer) && record.block == rootBlock
         let start = min(record.systemUse.lowerBound + (isRootsOwn ? 0 : skip), record.systemUse.upperBound)
@@ -131,11 +156,19 @@ public final class ISO9660Volume: VolumeReader {
             var visited: Set<RockRidge.Continuation> = []
             while let area = next {
                 guard visited.insert(area).inserted, visited.count <= RockRidge.continuationLimit,
-                    area.count <= 65536
+                    area.count <= RockRidge.continuationSize
                 else { throw VolumeError(.damaged, "the system use fields of a record go round in a circle") }
                 let place = UInt64(area.block) * UInt64(blockSize) + UInt64(area.offset)
                 let bytes = try read(place, Int(area.count))
+                budget -= bytes.count
+                guard bytes.count == Int(area.count) else {
+                    throw VolumeError(.damaged, "a continuation area at \(place) lies past the end of the volume")
+                }
+                guard budget >= 0 else { throw VolumeError(.limit, "a folder has too many continuation areas") }
                 next = try fields.read(bytes, 0..<bytes.count)
+            }
+            guard fields.isComplete else {
+                throw VolumeError(.damaged, "a name or a symbolic link goes on in a field that is not there")
             }
         } catch let error as VolumeError {
             throw error
@@ -154,18 +187,19 @@ public final class ISO9660Volume: VolumeReader {
         }
         var item = try item(first, in: bytes)
         guard first.continues else { return item }
-        // The others may go on through many sectors.
+        // The others may go on through many sectors. All have the same name.
+        let name = bytes[first.name]
         var walk = RecordWalk(volume: self, offset: position, end: min(position + (1 << 20), device.size))
         _ = try walk.next()
-        while let (record, _, _) = try walk.next() {
+        while let (record, buffer, _) = try walk.next(), !record.isDirectory, buffer[record.name].elementsEqual(name) {
             item.add(record)
-            if !record.continues { break }
+            if !record.continues { return item }
         }
-        return item
+        throw VolumeError(.damaged, "the file at \(position) goes on in a record that is not there")
     }
 
     public func attributes(of file: FileID) throws(VolumeError) -> FileAttributes {
-        guard let block = block(of: file) else { return try item(at: file.rawValue).attributes(isFolder: false) }
+        guard let block = block(of: file) else { return try item(at: file.rawValue >> 1).attributes(isFolder: false) }
         let (record, bytes) = try ownRecord(block)
         return try item(record, in: bytes).attributes(isFolder: true)
     }
@@ -189,28 +223,69 @@ public final class ISO9660Volume: VolumeReader {
         let start = UInt64(block) * UInt64(blockSize)
         var walk = RecordWalk(volume: self, offset: start, end: start + UInt64(own.dataLength))
         var folder = Folder(parent: nil)
-        var pending: (item: Item, position: UInt64, name: [UInt8])?
+        var budget = Self.continuationBudget
+        var pending: Pending?
         while let (record, buffer, position) = try walk.next() {
             if record.isSpecial(0, in: buffer) { continue }
             if record.isSpecial(1, in: buffer) {
-                let parent = try item(record, in: buffer).fields.parentBlock ?? record.block
-                folder.parent = block == rootBlock ? nil : Self.id(ofDirectoryAt: parent)
+                let moved = (try? item(record, in: buffer, budget: &budget))?.fields.parentBlock
+                folder.parent = block == rootBlock ? nil : Self.id(ofDirectoryAt: moved ?? record.block)
                 continue
             }
             if record.isAssociated { continue }
-            if pending != nil {
-                pending?.item.add(record)
+            let name = Array(buffer[record.name])
+            if pending?.stored == name, !record.isDirectory {
+                pending?.item?.add(record)
             } else {
-                let item = try item(record, in: buffer)
-                pending = (item, position, item.fields.name ?? name(record, in: buffer))
+                try add(pending, to: &folder, isRoot: block == rootBlock)
+                pending = Pending(
+                    stored: name,
+                    plain: self.name(record, in: buffer),
+                    record: record,
+                    position: position
+                )
+                pending?.item = try unlessDamaged { () throws(VolumeError) in
+                    try item(record, in: buffer, budget: &budget)
+                }
             }
             if record.continues, !record.isDirectory { continue }
-            if let (item, position, name) = pending {
-                try add(item, at: position, name: name, to: &folder, isRoot: block == rootBlock)
-            }
+            try add(pending, to: &folder, isRoot: block == rootBlock)
             pending = nil
         }
+        try add(pending, to: &folder, isRoot: block == rootBlock)
         return folder
+    }
+
+    /// A file whose records are being gathered.
+    private struct Pending {
+        /// The name as it stands in the record.
+        var stored: [UInt8]
+        var plain: [UInt8]
+        var record: DirectoryRecord
+        var position: UInt64
+        /// nil if the record is damaged.
+        var item: Item?
+    }
+
+    private func unlessDamaged<R>(_ body: () throws(VolumeError) -> R) throws(VolumeError) -> R? {
+        do throws(VolumeError) {
+            return try body()
+        } catch {
+            if error.kind == .damaged { return nil }
+            throw error
+        }
+    }
+
+    /// Adds a file to its folder. One damaged record costs that file: it has a name, and each look at it says what is wrong.
+    private func add(_ pending: Pending?, to folder: inout Folder, isRoot: Bool) throws(VolumeError) {
+        guard let pending else { return }
+        if let item = pending.item {
+            let name = item.fields.name ?? pending.plain
+            return try add(item, at: pending.position, name: name, to: &folder, isRoot: isRoot)
+        }
+        let isFolder = pending.record.isDirectory
+        let id = isFolder ? Self.id(ofDirectoryAt: pending.record.block) : Self.id(ofRecordAt: pending.position)
+        try folder.append(name: pending.plain, file: id, kind: isFolder ? .directory : .regular)
     }
 
     private func add(
@@ -225,7 +300,7 @@ public final class ISO9660Volume: VolumeReader {
             return try folder.append(name: name, file: Self.id(ofDirectoryAt: child), kind: .directory)
         }
         if item.record.isDirectory {
-            if isRoot, item.fields.isPresent, try isMovedFolder(name, item.record.block) { return }
+            if isRoot, item.fields.isPresent, isMovedFolder(name, item.record.block) { return }
             let attributes = item.attributes(isFolder: true)
             let id = Self.id(ofDirectoryAt: item.record.block)
             return try folder.append(name: name, file: id, kind: .directory, attributes: attributes)
@@ -236,26 +311,20 @@ public final class ISO9660Volume: VolumeReader {
     }
 
     /// Whether a folder of the root only holds directories that were moved there because they lay too deep.
-    private func isMovedFolder(_ name: [UInt8], _ block: UInt32) throws(VolumeError) -> Bool {
+    private func isMovedFolder(_ name: [UInt8], _ block: UInt32) -> Bool {
         guard name.elementsEqual("rr_moved".utf8) || name.elementsEqual(".rr_moved".utf8) else { return false }
-        return try folder(Self.id(ofDirectoryAt: block)).entries.isEmpty
+        return (try? folder(Self.id(ofDirectoryAt: block)))?.entries.isEmpty ?? false
     }
 
     /// The record that stands for a file: for hard links the first one that was seen.
     private func identity(_ item: Item, at position: UInt64) -> FileID {
-        guard item.fields.links > 1 else { return FileID(rawValue: position) }
-        let key: UInt64
-        if let serial = item.fields.serial {
-            key = UInt64(serial)
-        } else if let first = item.extents.first, first.count > 0 {
-            key = 1 << 32 | UInt64(first.block)
-        } else {
-            return FileID(rawValue: position)
-        }
+        let block = item.size > 0 ? item.extents.first?.block : nil
+        let key = LinkKey(serial: item.fields.serial, block: block, size: item.size)
+        guard item.fields.links > 1, key.serial != nil || key.block != nil else { return Self.id(ofRecordAt: position) }
         return links.withLock { links in
-            if let known = links[key] { return FileID(rawValue: known) }
+            if let known = links[key] { return Self.id(ofRecordAt: known) }
             if links.count < Self.linkLimit { links[key] = position }
-            return FileID(rawValue: position)
+            return Self.id(ofRecordAt: position)
         }
     }
 
@@ -278,7 +347,7 @@ public final class ISO9660Volume: VolumeReader {
     // MARK: Content
 
     public func linkTarget(of link: FileID) throws(VolumeError) -> LinkTarget {
-        guard block(of: link) == nil, let target = try item(at: link.rawValue).fields.target else {
+        guard block(of: link) == nil, let target = try item(at: link.rawValue >> 1).fields.target else {
             throw VolumeError(.damaged, "there is no symbolic link at \(link.rawValue)")
         }
         return LinkTarget(posix: target)
@@ -286,7 +355,7 @@ public final class ISO9660Volume: VolumeReader {
 
     public func open(_ file: FileID) throws(VolumeError) -> any VolumeFile {
         guard block(of: file) == nil else { throw VolumeError(.damaged, "a directory has no content") }
-        let item = try item(at: file.rawValue)
+        let item = try item(at: file.rawValue >> 1)
         if let packing = item.fields.packing {
             throw VolumeError(
                 .unsupported,

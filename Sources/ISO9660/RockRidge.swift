@@ -40,6 +40,11 @@ struct RockRidge {
 
     /// More areas than that are taken for a loop.
     static let continuationLimit = 64
+    /// A continuation area lies in one sector.
+    static let continuationSize = 2048
+
+    /// Whether all that goes on in a further field has found it.
+    var isComplete: Bool { !nameIsOpen && !linkIsOpen }
 
     private var nameIsOpen = false
     private var linkIsOpen = false
@@ -54,7 +59,11 @@ struct RockRidge {
         var place = area.lowerBound
         while place + 4 <= area.upperBound {
             let length = Int(buffer[place + 2])
-            guard length >= 4, place + length <= area.upperBound else { break }
+            // Zeros fill an area up; anything else that is no field is damage: the fields behind it may be what says how the file is stored.
+            if length == 0, buffer[place..<area.upperBound].allSatisfy({ $0 == 0 }) { break }
+            guard length >= 4, place + length <= area.upperBound else {
+                throw OutOfBounds(offset: place, count: length)
+            }
             let kind = Kind(rawValue: UInt16(buffer[place]) << 8 | UInt16(buffer[place + 1]))
             let field = Field(buffer: buffer, start: place, length: length)
             switch kind {
