@@ -45,6 +45,8 @@ public final class ShownVolume: Sendable {
         /// When it was opened, and how long that took.
         var openedAt = ContinuousClock.now
         var cost = Duration.zero
+        /// Why it could not be opened, at which version of the disk, and how long that is believed.
+        var failure: (error: VolumeError, version: UInt64, until: ContinuousClock.Instant)?
         /// What has been logged of it.
         var complaints: Set<String> = []
     }
@@ -88,34 +90,50 @@ public final class ShownVolume: Sendable {
 
     /// The volume as it is now, or as it was a moment ago while it is being written to.
     func current() throws(VolumeError) -> OpenVolume {
-        if let open = usable() { return open }
+        if let open = try usable() { return open }
         return try opening.withLock { (_) throws(VolumeError) in
-            if let open = usable() { return open }
+            // Who has waited for another's attempt hears how that has ended.
+            if let open = try usable() { return open }
             return try openAgain()
         }
     }
 
     private func openAgain() throws(VolumeError) -> OpenVolume {
         let start = ContinuousClock.now
-        let place = try locate()
-        let reader = try options.open(name, place.device, place.reader)
-        let open = OpenVolume(reader, version: place.version, folders: options.folders)
-        state.withLock { state in
-            state.open = open
-            state.openedAt = .now
-            state.cost = .now - start
+        let version = self.version()
+        do throws(VolumeError) {
+            let place = try locate()
+            let reader = try options.open(name, place.device, place.reader)
+            let open = OpenVolume(reader, version: place.version, folders: options.folders)
+            state.withLock { state in
+                state.open = open
+                state.openedAt = .now
+                state.cost = .now - start
+                state.failure = nil
+            }
+            return open
+        } catch {
+            // What took long to fail, or took a process with it, is not tried again by everybody who asks.
+            let pause = max((.now - start) * 4, error.kind == .reader ? .seconds(2) : .zero)
+            state.withLock { $0.failure = (error, version, .now + pause) }
+            throw error
         }
-        return open
     }
 
-    /// What is open, unless it is out of date. While a disk is written to all the time, at most a fifth of the time goes into opening.
-    private func usable() -> OpenVolume? {
-        let version = isConstant ? 0 : version()
-        return state.withLock { state in
-            guard let open = state.open else { return nil }
+    /// What is open, unless it is out of date; throws if it could not be opened a moment ago. While a disk is written to all the time, at most a
+    /// fifth of the time goes into opening.
+    private func usable() throws(VolumeError) -> OpenVolume? {
+        let version = version()
+        let (open, error) = state.withLock { state -> (OpenVolume?, VolumeError?) in
+            if let failure = state.failure, failure.version == version, .now < failure.until {
+                return (nil, failure.error)
+            }
+            guard let open = state.open else { return (nil, nil) }
             let isCurrent = isConstant || open.version == version
-            return isCurrent || ContinuousClock.now - state.openedAt < state.cost * 4 ? open : nil
+            return (isCurrent || ContinuousClock.now - state.openedAt < state.cost * 4 ? open : nil, nil)
         }
+        if let error { throw error }
+        return open
     }
 
     /// Whether what was opened at some time is still what the disk holds.

@@ -125,6 +125,26 @@ struct ShownVolumeTests {
         try open.close()
     }
 
+    /// One attempt serves all who wait for it, and those who come soon after; a disk that has changed is another matter.
+    @Test func whatCanNotBeOpenedIsNotTriedByEverybody() throws {
+        let scene = VolumeScene(MemoryVolume(), isConstant: false)
+        scene.version.failure.withLock { $0 = VolumeError(.reader, "it hangs") }
+        let failures = Monitor(0)
+        for _ in 0..<30 {
+            startThread("test") {
+                let failed = (try? scene.volume.lookup([0x78], in: nil)) == nil
+                failures.update { $0 += failed ? 1 : 100 }
+            }
+        }
+        #expect(failures.wait(timeout: .seconds(20)) { $0 == 30 ? true : nil } == true)
+        #expect(throws: Errno.ioError) { try scene.volume.attributes(of: nil) }
+        #expect(scene.version.openings.load(ordering: .relaxed) == 1)
+        scene.version.failure.withLock { $0 = nil }
+        scene.version.value.add(1, ordering: .relaxed)
+        _ = try scene.volume.attributes(of: nil)
+        #expect(scene.version.openings.load(ordering: .relaxed) == 2)
+    }
+
     @Test func streamsAreExtendedAttributes() throws {
         let scene = VolumeScene(MemoryVolume())
         let file = scene.reader.add("x", MemoryVolume.attributes(.regular))

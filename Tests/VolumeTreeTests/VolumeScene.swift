@@ -1,6 +1,7 @@
 import BlockDevice
 import ByteIO
 import FileSystem
+import Glibc
 import Logging
 import Platform
 import Synchronization
@@ -20,6 +21,8 @@ final class VolumeScene: Sendable {
         let value = Atomic<UInt64>(1)
         let openings = Atomic(0)
         let log = Locked<[String]>([])
+        /// Opening takes a while, and fails.
+        let failure = Locked<VolumeError?>(nil)
     }
 
     init(_ reader: MemoryVolume, isConstant: Bool = true, keepsPermissions: Bool = false) {
@@ -35,6 +38,10 @@ final class VolumeScene: Sendable {
                 log: Logger(label: "test") { _ in RecordingLog(box: box) }
             ) { (_, _, _) throws(VolumeError) in
                 box.openings.add(1, ordering: .relaxed)
+                if let failure = box.failure.withLock({ $0 }) {
+                    usleep(100_000)
+                    throw failure
+                }
                 return reader
             },
             version: { box.value.load(ordering: .relaxed) },
