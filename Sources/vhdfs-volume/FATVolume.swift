@@ -12,6 +12,8 @@ final class FATVolume: PlainVolume {
     private var dataAt: UInt64 = 0
     private var clustersAt: UInt64 = 0
     private var clusterSize: UInt64 = 1
+    /// Where the allocation table of exFAT is.
+    private var tableAt: UInt64 = 0
 
     /// libtsk counts the 32 bytes of directory entries from the first one of the data area on, and begins with this number.
     private static let firstNumber: UInt64 = 3
@@ -23,6 +25,9 @@ final class FATVolume: PlainVolume {
         if isExFAT {
             let shift = UInt64(try boot.load(UInt8.self, at: 108, .little))
             dataAt = UInt64(try boot.load(UInt32.self, at: 88, .little)) << min(shift, 12)
+            tableAt = UInt64(try boot.load(UInt32.self, at: 80, .little)) << min(shift, 12)
+            clustersAt = dataAt
+            clusterSize = 1 << min(shift + UInt64(try boot.load(UInt8.self, at: 109, .little)), 25)
             return
         }
         let sector = UInt64(try boot.load(UInt16.self, at: 11, .little))
@@ -48,6 +53,32 @@ final class FATVolume: PlainVolume {
         // The label.
         if entry[11] & 0x08 != 0 { return nil }
         return longName(of: entry, at: offset) ?? name
+    }
+
+    /// exFAT keeps the length of what has been written beside that of the file (its specification, section 7.6.5); what stands on the volume
+    /// behind it is another file's old bytes.
+    override func writtenSize(of file: TSKFile) throws -> UInt64 {
+        let id = file.meta.pointee.addr
+        guard isExFAT, id >= Self.firstNumber, id != root else { return .max }
+        let entry = dataAt + (id - Self.firstNumber) * 32
+        let size = UInt64(max(0, file.meta.pointee.size))
+        for place in try placesBehind(entry) {
+            guard let stream = try? bytes(at: place, count: 32), stream[0] == 0xC0,
+                try stream.load(UInt64.self, at: 24, .little) == size
+            else { continue }
+            return try stream.load(UInt64.self, at: 8, .little)
+        }
+        throw Failure(.damaged, "the directory entry of file \(id) has no stream extension behind it")
+    }
+
+    /// Where the entry behind one may be: at the end of a cluster the table says which comes next, unless the folder is in one piece.
+    private func placesBehind(_ entry: UInt64) throws -> [UInt64] {
+        let next = entry + 32
+        guard (next - clustersAt) % clusterSize == 0 else { return [next] }
+        let cluster = (entry - clustersAt) / clusterSize + 2
+        let following = UInt64(try bytes(at: tableAt + 4 * cluster, count: 4).load(UInt32.self, at: 0, .little))
+        guard following >= 2, following < 0xFFFF_FFF7 else { return [next] }
+        return [clustersAt + (following - 2) * clusterSize, next]
     }
 
     /// The long name that stands before an entry (Microsoft's FAT specification, section 7); nil if it has none there, or it goes on in another

@@ -21,6 +21,8 @@ class PlainVolume: TSKVolume {
 
     func name(_ name: [UInt8], of id: UInt64) -> [UInt8]? { name }
 
+    func writtenSize(of file: TSKFile) throws -> UInt64 { .max }
+
     private var isHFS: Bool { fs.pointee.ftype == TSK_FS_TYPE_HFS }
 
     func attributes(of file: TSKFile) throws -> FileAttributes {

@@ -31,6 +31,8 @@ protocol TSKVolume: AnyObject {
     /// Whether bytes that no run covers are a hole (else they are lost).
     var gapsAreHoles: Bool { get }
     func isHidden(_ id: UInt64) -> Bool
+    /// How many bytes of a content have ever been written, if less than libtsk says; what follows reads as zeros.
+    func writtenSize(of file: TSKFile) throws -> UInt64
     /// The name of an entry as it should be; nil if it is none that is to be shown.
     func name(_ name: [UInt8], of id: UInt64) -> [UInt8]?
 }
@@ -102,6 +104,7 @@ extension TSKVolume {
 
     func streams(of file: TSKFile) -> [Stream] { [] }
     func isHidden(_ id: UInt64) -> Bool { false }
+    func writtenSize(of file: TSKFile) throws -> UInt64 { .max }
     func name(_ name: [UInt8], of id: UInt64) -> [UInt8]? { name }
     func checkContent(of file: TSKFile) throws {}
 
@@ -211,13 +214,16 @@ extension TSKVolume {
             attribute.flags.rawValue & TSK_FS_ATTR_NONRES.rawValue != 0
             && attribute.flags.rawValue & TSK_FS_ATTR_COMP.rawValue == 0 && attribute.nrd.skiplen == 0
         return (
-            size, isPlain ? try runs(of: attribute, size: size) : size == 0 ? [] : [ContentRun(.child, count: size)]
+            size,
+            isPlain
+                ? try runs(of: attribute, size: size, written: try writtenSize(of: file))
+                : size == 0 ? [] : [ContentRun(.child, count: size)]
         )
     }
 
     /// The runs of a content that stands on the volume as it is.
-    private func runs(of attribute: TSK_FS_ATTR, size: UInt64) throws -> [ContentRun] {
-        let initialized = min(size, UInt64(max(0, attribute.nrd.initsize)))
+    private func runs(of attribute: TSK_FS_ATTR, size: UInt64, written: UInt64) throws -> [ContentRun] {
+        let initialized = min(size, written, UInt64(max(0, attribute.nrd.initsize)))
         var runs: [ContentRun] = []
         var position: UInt64 = 0
         func add(_ place: ContentRun.Place, upTo end: UInt64) {

@@ -172,16 +172,38 @@ struct VolumeMountTests {
                 VolumeScripts.tree + """
                     maketree src plain
                     truncate -s 100M x.img
-                    mkfs.exfat -L LABEL x.img > /dev/null
+                    mkfs.exfat -c 4096 -L LABEL x.img > /dev/null
                     mkdir k
                     end() { umount "$S/k" 2> /dev/null || true; test -z "${loop:-}" || losetup -d "$loop"; loop=; }
                     trap end EXIT
                     loop=$(losetup --find --show x.img)
                     mount.exfat-fuse "$loop" k > /dev/null
+                    # Folders whose clusters don't follow each other.
+                    mkdir k/one k/two
+                    for i in $(seq 400); do echo $i > k/one/file$i; echo $i > k/two/other$i; done
+                    mkdir src/one src/two
+                    cp k/one/* src/one; cp k/two/* src/two
                     cp -r src/. k/
                     end
                     echo "attach $S/x.img readonly type=raw" > "$M/ctl"
                     diff <(sums src) <(sums "$M/mounts/x/p0")
+                    echo 'detach x' > "$M/ctl"
+                    # Only a part of `big` has been written: what follows is zeros, not what stands there.
+                    python3 - <<'END'
+                    import struct
+                    b = bytearray(open('x.img', 'rb').read())
+                    size = 5 << 20
+                    place = next(p for p in range(0, len(b), 32) if b[p] == 0xC0 and struct.unpack_from('<Q', b, p + 24)[0] == size)
+                    struct.pack_into('<Q', b, place + 8, 1000000)
+                    count = 32 * (b[place - 31] + 1)
+                    checksum = 0
+                    for i in range(count):
+                        if i not in (2, 3): checksum = ((checksum >> 1 | checksum << 15) + b[place - 32 + i]) & 0xFFFF
+                    struct.pack_into('<H', b, place - 30, checksum)
+                    open('x.img', 'wb').write(b)
+                    END
+                    echo "attach $S/x.img readonly type=raw" > "$M/ctl"
+                    cmp "$M/mounts/x/p0/big" <(head -c 1000000 src/big; head -c $(((5 << 20) - 1000000)) /dev/zero)
                     """
             )
         }
