@@ -71,17 +71,7 @@ public final class UDFVolume: VolumeReader {
             window.withLock { $0 = (offset, bytes) }
             return Array(bytes.prefix(count))
         }
-        do {
-            let bytes = try device.readBytes(at: offset, count: count)
-            guard bytes.count == count else { throw VolumeError(.damaged, "a block at \(offset) lies past the end") }
-            return bytes
-        } catch let error as VolumeError {
-            throw error
-        } catch let error as DiskError {
-            throw VolumeError(error)
-        } catch {
-            throw VolumeError(.damaged, "\(error)")
-        }
+        return try device.block(at: offset, size: blockSize)
     }
 
     public func attributes(of file: FileID) throws(VolumeError) -> FileAttributes {

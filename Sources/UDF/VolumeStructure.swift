@@ -55,19 +55,7 @@ struct VolumeStructure {
     }
 
     private func block(_ number: UInt64) throws(VolumeError) -> [UInt8] {
-        do {
-            let bytes = try device.readBytes(at: number * blockSize, count: Int(blockSize))
-            guard bytes.count == Int(blockSize) else {
-                throw VolumeError(.damaged, "block \(number) lies past the end")
-            }
-            return bytes
-        } catch let error as VolumeError {
-            throw error
-        } catch let error as DiskError {
-            throw VolumeError(error)
-        } catch {
-            throw VolumeError(.damaged, "\(error)")
-        }
+        try device.block(at: number * blockSize, size: blockSize)
     }
 
     // MARK: Volume descriptors
