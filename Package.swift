@@ -53,7 +53,7 @@ let package = Package(
         room("VHDFormat", needs: ["BlockDevice", "ByteIO", "Platform"]),
         room("VHDXFormat", needs: ["BlockDevice", "ByteIO", "Platform"]),
         room("ISOFormat", needs: ["BlockDevice", "ByteIO"]),
-        room("FileSystem", needs: [system]),
+        room("FileSystem", needs: ["Platform", system]),
         room("PartitionTables", needs: ["BlockDevice", "ByteIO"]),
         room("Volumes", needs: ["BlockDevice", "ByteIO", "FileSystem", "Platform"]),
         room("ISO9660", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),

@@ -1,4 +1,5 @@
 internal import ByteIO
+public import Platform
 
 /// The bytes of a virtual disk, or of a part of one.
 ///
@@ -28,9 +29,15 @@ public protocol BlockDevice: AnyObject, Sendable {
 
     /// Space that the disk really uses, and when it was changed last.
     func usage() throws(DiskError) -> HostUsage
+
+    /// Where on the host a range stands, if that is in few pieces and in memory; nil where it must be read.
+    func hostBytes(of range: Range<UInt64>) throws(DiskError) -> HostBytes?
 }
 
 extension BlockDevice {
+    /// What is not known to stand on the host must be read.
+    public func hostBytes(of range: Range<UInt64>) throws(DiskError) -> HostBytes? { nil }
+
     /// Reads bytes for a structure; fewer at the end of the device, none behind it.
     public func readBytes(at offset: UInt64, count: Int) throws(DiskError) -> [UInt8] {
         guard offset < size, count > 0 else { return [] }

@@ -1,4 +1,5 @@
 internal import ByteIO
+public import Platform
 
 /// A virtual disk made of image files: the leaf first, then its parent, and so on. One layer is a chain too.
 ///
@@ -61,6 +62,53 @@ public final class Chain: BlockDevice, LowerDisk {
             }
             done = part.upperBound
         }
+    }
+
+    public func hostBytes(of range: Range<UInt64>) throws(DiskError) -> HostBytes? {
+        try checkRange(range.lowerBound, range.upperBound - range.lowerBound)
+        var bytes = HostBytes()
+        return try gather(range, from: 0, into: &bytes) ? bytes : nil
+    }
+
+    /// Adds where a range stands as the layers from `index` on show it; false where it must be read.
+    private func gather(
+        _ range: Range<UInt64>,
+        from index: Int,
+        into bytes: inout HostBytes
+    ) throws(DiskError) -> Bool {
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let rest = range.upperBound - position
+            guard index < layers.count, position < layers[index].size else {
+                return bytes.append(HostBytes.Piece(descriptor: nil, offset: 0, count: Int(rest)))
+            }
+            let layer = layers[index]
+            let extent = try layer.extent(at: position, limit: rest)
+            let isTaken: Bool
+            switch extent.place {
+            case .file(let offset):
+                guard let file = layer.file.source(of: offset..<offset + extent.count) else { return false }
+                isTaken = bytes.append(
+                    HostBytes.Piece(descriptor: file.rawValue, offset: offset, count: Int(extent.count))
+                )
+            case .zero:
+                isTaken = bytes.append(HostBytes.Piece(descriptor: nil, offset: 0, count: Int(extent.count)))
+            case .parent:
+                isTaken = try gather(position..<position + extent.count, from: index + 1, into: &bytes)
+            }
+            guard isTaken else { return false }
+            position += extent.count
+        }
+        return true
+    }
+
+    /// The host's file that is, byte for byte and no byte more, the disk; nil when there is none, or when it may be written to.
+    public var plain: Descriptor? {
+        guard isReadOnly, layers.count == 1, let layer = layers.first,
+            let extent = try? layer.extent(at: 0, limit: size), extent == Extent(.file(offset: 0), count: size),
+            let plain = layer.file.plain, (try? plain.size()) == size
+        else { return nil }
+        return plain
     }
 
     // MARK: Writing

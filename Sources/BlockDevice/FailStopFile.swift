@@ -1,4 +1,4 @@
-internal import Platform
+public import Platform
 internal import Synchronization
 
 /// The file of a layer that may be written to: it stops taking writes when they could do harm.
@@ -87,6 +87,12 @@ public final class FailStopFile: HostFile {
     public func usage() throws(DiskError) -> HostUsage {
         try file.usage()
     }
+
+    public func source(of range: Range<UInt64>) -> Descriptor? {
+        file.source(of: range)
+    }
+
+    public var plain: Descriptor? { file.plain }
 
     /// Fills the whole buffer, or throws: where a map promises bytes, an end of the file is damage and never zeros.
     public func readAll(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {

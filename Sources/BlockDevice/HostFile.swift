@@ -1,4 +1,5 @@
 internal import ByteIO
+public import Platform
 
 /// The bytes of a file on the host. All image I/O goes through it, so that a test can fail, shorten, delay, record and cut every
 /// read, write and sync.
@@ -34,6 +35,15 @@ public protocol HostFile: AnyObject, Sendable {
 
     /// Space used, and the time of the last change.
     func usage() throws(DiskError) -> HostUsage
+
+    /// The descriptor of the host to read a range from, which is in memory; nil when it would have to be waited for, is not all there, or is not
+    /// just what the host's file holds: then `read` it.
+    ///
+    /// It is open as long as this file is.
+    func source(of range: Range<UInt64>) -> Descriptor?
+
+    /// The file on the host, opened for reading once more and without locks, if what it holds is just what `read` tells.
+    var plain: Descriptor? { get }
 }
 
 /// A run of a host file that is either stored or a hole.
@@ -70,6 +80,11 @@ public struct HostUsage: Sendable, Hashable {
 extension HostFile {
     /// Files can; block devices say otherwise.
     public var canChangeSize: Bool { true }
+
+    /// Only the host's own files have one.
+    public func source(of range: Range<UInt64>) -> Descriptor? { nil }
+    /// Only the host's own files are.
+    public var plain: Descriptor? { nil }
 
     /// Reads exactly `count` bytes for a structure, or says that the file is too short for it.
     public func readBytes(

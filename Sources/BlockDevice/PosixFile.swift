@@ -6,7 +6,8 @@ public final class PosixFile: HostFile {
     public let path: String
     /// The open descriptor.
     public let descriptor: Descriptor
-
+    /// Opened at the first use, and not again if that failed.
+    private let second = Locked<Descriptor??>(nil)
     /// Uses an open descriptor.
     ///
     /// - Parameters:
@@ -96,6 +97,20 @@ public final class PosixFile: HostFile {
             modifiedSeconds: status.modifiedSeconds,
             modifiedNanoseconds: status.modifiedNanoseconds
         )
+    }
+
+    public var plain: Descriptor? {
+        second.withLock { second in
+            if let known = second { return known }
+            let opened = try? descriptor.reopenedForReading()
+            second = .some(opened)
+            return opened
+        }
+    }
+
+    public func source(of range: Range<UInt64>) -> Descriptor? {
+        // The last byte stands for all: what is read in order is read ahead.
+        range.isEmpty || !descriptor.isInMemory(at: range.upperBound - 1) ? nil : descriptor
     }
 
     private func attempt<R>(_ what: String, _ body: () throws(Errno) -> R) throws(DiskError) -> R {

@@ -1,3 +1,5 @@
+public import Platform
+
 /// A part of a device: a partition of a disk.
 public final class Slice: BlockDevice {
     /// The device that it is a part of.
@@ -36,6 +38,11 @@ public final class Slice: BlockDevice {
         guard offset < limit else { return HostAllocation(isData: false, end: limit) }
         let run = try device.allocation(at: start, limit: range.lowerBound + min(limit, size))
         return HostAllocation(isData: run.isData, end: run.end - range.lowerBound)
+    }
+
+    public func hostBytes(of range: Range<UInt64>) throws(DiskError) -> HostBytes? {
+        let start = try place(range.lowerBound, UInt64(range.count))
+        return try device.hostBytes(of: start..<start + UInt64(range.count))
     }
 
     public func usage() throws(DiskError) -> HostUsage {

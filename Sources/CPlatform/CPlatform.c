@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -159,3 +160,10 @@ int platform_flock_locks_bytes(int descriptor) {
     return type == NFS_SUPER_MAGIC || type == SMB_SUPER_MAGIC || type == CIFS_SUPER_MAGIC ||
            type == SMB2_SUPER_MAGIC;
 }
+
+ssize_t platform_read_cached(int descriptor, void *bytes, size_t count, int64_t offset) {
+    struct iovec all = {.iov_base = bytes, .iov_len = count};
+    return preadv2(descriptor, &all, 1, offset, RWF_NOWAIT);
+}
+
+void *platform_map_failed(void) { return MAP_FAILED; }

@@ -1,6 +1,7 @@
 internal import BlockDevice
 internal import FileSystem
 internal import Logging
+internal import Platform
 internal import Synchronization
 internal import SystemPackage
 internal import VirtualDisk
@@ -63,6 +64,16 @@ final class DiskFile: OpenFile {
             throw failure(error)
         }
         return count
+    }
+
+    func hostBytes(at offset: UInt64, count: Int) throws(Errno) -> HostBytes? {
+        guard offset < size else { return nil }
+        let start = range.lowerBound + offset
+        do {
+            return try attachment.hostBytes(of: start..<start + min(UInt64(count), size - offset))
+        } catch {
+            throw failure(error)
+        }
     }
 
     func write(

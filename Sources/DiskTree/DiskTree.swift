@@ -256,7 +256,8 @@ public final class DiskTree: FileTree {
             case .disk, .partition:
                 guard let range = bytes(item, of: disk) else { throw .noSuchFileOrDirectory }
                 let file = try DiskFile(disk, node, range: range, mode: mode, tree: self, log: log)
-                return OpenedFile(file, caching: .keep)
+                let lent = item == .disk ? disk.lentFile(by: kernelCache) : nil
+                return OpenedFile(file, caching: lent.map { .passthrough($0) } ?? .keep)
             case .info: return OpenedFile(TextFile(disk.attachment.facts.text), caching: .direct)
             case .infoJSON: return OpenedFile(TextFile(disk.attachment.facts.json), caching: .direct)
             case .folder, .volumes, .volume: throw .isDirectory
@@ -318,5 +319,6 @@ extension DiskTree: AttachmentTable.Observer {
             for number in numbers { volumes.shown[number] = nil }
         }
         disk.endVolumes()
+        disk.takeBackFile(from: kernelCache)
     }
 }

@@ -12,7 +12,15 @@ final class ShownDisk: Sendable {
         var range: Range<UInt64>
     }
 
+    /// Whether the kernel reads the image file by itself.
+    private enum Passthrough {
+        case undecided
+        case no
+        case through(LentFile)
+    }
+
     private struct State {
+        var passthrough = Passthrough.undecided
         var slots: [Slot] = []
         /// By slot.
         var volumes: [Int: (number: UInt64, volume: ShownVolume)] = [:]
@@ -86,6 +94,31 @@ final class ShownDisk: Sendable {
     /// The disk is gone: ends the file systems on it.
     func endVolumes() {
         for (_, volume) in state.withLock({ Array($0.volumes.values) }) { volume.end() }
+    }
+
+    // MARK: Passthrough
+
+    /// The image file, lent to the kernel, if it is just what the disk is. Decided once, since open files of one node can't be some so and
+    /// some not.
+    func lentFile(by kernel: (any KernelCache)?) -> LentFile? {
+        state.withLock { state in
+            if case .undecided = state.passthrough {
+                let lent = attachment.plain.flatMap { kernel?.lend($0.rawValue) }
+                state.passthrough = lent.map { .through($0) } ?? .no
+            }
+            guard case .through(let file) = state.passthrough else { return nil }
+            return file
+        }
+    }
+
+    /// The disk is gone.
+    func takeBackFile(from kernel: (any KernelCache)?) {
+        let lent: LentFile? = state.withLock { state in
+            defer { state.passthrough = .no }
+            guard case .through(let file) = state.passthrough else { return nil }
+            return file
+        }
+        if let lent { kernel?.takeBack(lent) }
     }
 
     // MARK: Open files

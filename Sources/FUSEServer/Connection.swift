@@ -9,6 +9,7 @@ internal import SystemPackage
 @safe
 final class Connection: @unchecked Sendable {
     private let session: OpaquePointer
+    private let server: Server
 
     /// Lets libfuse parse the options. `context` is what operations find in their requests; the caller keeps it alive.
     init(arguments: [String], context: Server) throws(FUSEError) {
@@ -23,6 +24,7 @@ final class Connection: @unchecked Sendable {
         }
         guard let session = unsafe session else { throw .invalidOption(words) }
         unsafe self.session = session
+        server = context
     }
 
     deinit {
@@ -31,7 +33,11 @@ final class Connection: @unchecked Sendable {
 
     /// Mounts; false when that was refused.
     func mount(at path: String) -> Bool {
-        unsafe fuse_session_mount(session, path) == 0
+        guard unsafe fuse_session_mount(session, path) == 0 else { return false }
+        var functions = Transport.functions()
+        let device = unsafe fuse_session_fd(session)
+        server.device = device
+        return unsafe fuse_session_custom_io(session, &functions, device) == 0
     }
 
     /// Waits for a request. False at the end of the session.
@@ -83,6 +89,18 @@ final class Connection: @unchecked Sendable {
         _ = unsafe fuse_lowlevel_notify_inval_inode(session, node.rawValue, off_t(offset), off_t(count))
     }
 
+    /// Hands the kernel an open file of the host to read from; its number there, or nil.
+    func lend(_ descriptor: CInt) -> Int32? {
+        var file = cfuse_backing_map(fd: descriptor, flags: 0, padding: 0)
+        let number = unsafe cfuse_backing_open(fuse_session_fd(session), &file)
+        return number > 0 ? number : nil
+    }
+
+    /// Takes a file back. Who has it open reads on.
+    func takeBack(_ number: Int32) {
+        _ = unsafe cfuse_backing_close(fuse_session_fd(session), number)
+    }
+
     /// Tells the kernel to drop a name.
     func invalidate(name: String, in directory: NodeID) {
         _ = unsafe fuse_lowlevel_notify_inval_entry(session, directory.rawValue, name, name.utf8.count)
@@ -97,6 +115,13 @@ final class RequestBuffer {
     init() {
         unsafe memory = .allocate(capacity: 1)
         unsafe memory.initialize(to: fuse_buf())
+    }
+
+    /// The kernel's number of the request.
+    var request: UInt64 {
+        guard unsafe memory.pointee.size >= MemoryLayout<fuse_in_header>.size, let bytes = unsafe memory.pointee.mem
+        else { return 0 }
+        return unsafe bytes.loadUnaligned(as: fuse_in_header.self).unique
     }
 
     deinit {

@@ -26,7 +26,7 @@ public final class FUSESession: Sendable {
         server = Server(tree: tree, activity: Activity(), readLimit: options.readLimit)
         connection = try Connection(arguments: options.libraryArguments(), context: server)
         pool = WorkerPool(connection: connection, server: server)
-        cache = SessionCache(connection)
+        cache = SessionCache(connection, server.agreement)
         tree.connect(cache)
     }
 

@@ -6,8 +6,11 @@ internal import FileSystem
 final class SessionCache: KernelCache {
     private let connection: Connection
 
-    init(_ connection: Connection) {
+    private let agreement: Agreement
+
+    init(_ connection: Connection, _ agreement: Agreement) {
         self.connection = connection
+        self.agreement = agreement
     }
 
     func invalidate(_ node: NodeID, range: Range<UInt64>?) {
@@ -26,5 +29,14 @@ final class SessionCache: KernelCache {
 
     func invalidate(name: String, in directory: NodeID) {
         connection.invalidate(name: name, in: directory)
+    }
+
+    func lend(_ descriptor: Int32) -> LentFile? {
+        guard agreement.hasPassthrough else { return nil }
+        return connection.lend(descriptor).map { LentFile(rawValue: $0) }
+    }
+
+    func takeBack(_ file: LentFile) {
+        connection.takeBack(file.rawValue)
     }
 }

@@ -14,8 +14,12 @@ public struct MountOptions: Sendable, Hashable {
         self.extra = extra
     }
 
-    /// The largest read that the server answers, in bytes: 256 pages, the most that the kernel asks for.
-    static let maximumRead = 1 << 20
+    /// The largest write that the server takes, in bytes: 256 pages, the most that the kernel sends.
+    static let maximumWrite = 1 << 20
+
+    /// The largest read that the server answers, in bytes: four pages less, so that a reply fits into a pipe (256 pages without special rights)
+    /// with its header, and with bytes that begin in the middle of a page.
+    static let maximumRead = maximumWrite - 4 * 4096
 
     /// The largest read of this mount: `max_read=`, when that is smaller.
     ///

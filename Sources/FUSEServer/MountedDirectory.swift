@@ -23,11 +23,11 @@ struct MountedDirectory: Sendable {
     /// Our file system's device.
     let device: Device
 
-    /// Has the kernel read ahead 4 MiB instead of the 128 KiB that FUSE gets; only root may, and where it can't be done it is done without.
+    /// Has the kernel read ahead four of the largest requests instead of the 128 KiB that FUSE gets; only root may, and where it can't be done it is done without.
     func raiseReadAhead() {
         let setting = FilePath("/sys/class/bdi/\(device.major):\(device.minor)/read_ahead_kb")
         guard geteuid() == 0, let file = try? FileDescriptor.open(setting, .writeOnly) else { return }
-        _ = try? file.writeAll("4096".utf8)
+        _ = try? file.writeAll("\(4 * MountOptions.maximumRead / 1024)".utf8)
         try? file.close()
     }
 

@@ -58,7 +58,7 @@ private func initialize(_ context: UnsafeMutableRawPointer?, _ connection: Unsaf
     guard let context = unsafe context, let connection = unsafe connection else { return }
     let server = unsafe Unmanaged<Server>.fromOpaque(context).takeUnretainedValue()
     unsafe connection.pointee.max_read = UInt32(server.readLimit)
-    unsafe connection.pointee.max_write = UInt32(MountOptions.maximumRead)
+    unsafe connection.pointee.max_write = UInt32(MountOptions.maximumWrite)
     // Read-ahead of many readers at once is not to queue up in the kernel while workers idle; and background requests to an image that
     // hangs are never to take all of them, because `ctl` needs one.
     unsafe connection.pointee.max_background = UInt32(WorkerPool.limit / 2)

@@ -1,6 +1,7 @@
 internal import CFuse
 internal import FileSystem
 internal import Glibc
+internal import Platform
 internal import SystemPackage
 
 extension Request {
@@ -46,6 +47,16 @@ extension Request {
         unsafe fuse_reply_buf(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
     }
 
+    /// Answers READ with bytes of the host. False when they must be read after all: nothing was said then.
+    func reply(_ bytes: HostBytes) -> Bool {
+        ReplyPipe.own()?.answer(self, bytes, on: server.device) ?? false
+    }
+
+    /// It has been answered, and not through libfuse.
+    func forget() {
+        unsafe fuse_reply_none(handle)
+    }
+
     /// Answers WRITE.
     func reply(written count: Int) {
         unsafe fuse_reply_write(handle, count)
@@ -59,7 +70,11 @@ extension Request {
 
     /// Answers OPEN. False when nobody waits for it any more: then no RELEASE will come.
     func reply(open number: UInt64, caching: OpenedFile.Caching) -> Bool {
-        if caching == .stream { return replyStream(open: number) }
+        switch caching {
+        case .stream: return reply(open: number, flags: FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE, backing: 0)
+        case .passthrough(let file): return reply(open: number, flags: CFUSE_FOPEN_PASSTHROUGH, backing: file.rawValue)
+        case .keep, .fresh, .direct: break
+        }
         var info = fuse_file_info()
         info.fh = number
         info.keep_cache = caching == .keep ? 1 : 0
@@ -67,10 +82,10 @@ extension Request {
         return unsafe fuse_reply_open(handle, &info) != -ENOENT
     }
 
-    /// The kernel's own form of an answer to OPEN, since `fuse_file_info` has no field for a stream.
-    private func replyStream(open number: UInt64) -> Bool {
-        let flags = FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE
-        let reply = fuse_open_out(fh: number, open_flags: UInt32(flags), padding: 0)
+    /// The kernel's own form of an answer to OPEN, for what `fuse_file_info` has no field for.
+    private func reply(open number: UInt64, flags: some BinaryInteger, backing: Int32) -> Bool {
+        // The number of a lent file stands where older headers have padding.
+        let reply = fuse_open_out(fh: number, open_flags: UInt32(flags), padding: UInt32(bitPattern: backing))
         return unsafe withUnsafeBytes(of: reply) { bytes in
             unsafe fuse_reply_buf(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
                 != -ENOENT

@@ -1,4 +1,5 @@
 internal import FileSystem
+internal import Glibc
 internal import Synchronization
 
 /// What the operations work on: the tree, and what is open of it.
@@ -13,6 +14,9 @@ final class Server: Sendable {
     let activity: Activity
     /// The largest read, in bytes.
     let readLimit: Int
+    /// What the kernel and we have agreed on.
+    let agreement: Agreement
+    private let deviceNumber = Atomic<Int32>(-1)
     /// Whether the kernel has said INIT.
     let isInitialized = Atomic(false)
 
@@ -20,6 +24,14 @@ final class Server: Sendable {
         self.tree = tree
         self.activity = activity
         self.readLimit = readLimit
+        // Only root may hand files to the kernel.
+        agreement = Agreement(wantsPassthrough: geteuid() == 0)
+    }
+
+    /// The descriptor of `/dev/fuse`.
+    var device: Int32 {
+        get { deviceNumber.load(ordering: .relaxed) }
+        set { deviceNumber.store(newValue, ordering: .relaxed) }
     }
 
     /// Releases what the kernel has left open: at an unmount it doesn't wait for its RELEASEs, and a dead session sends none.

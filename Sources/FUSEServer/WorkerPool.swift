@@ -4,25 +4,43 @@ internal import Synchronization
 
 /// The threads that read requests, each until its end.
 ///
-/// There is always an idle one: whoever takes a request and leaves nobody to wait for the next starts another worker first. So requests that
-/// hang (an image on a dead network, say) stop nobody else, as long as they are fewer than `limit`.
+/// As few as there are processors are *ready*, the crew: with each more the kernel would wake sleepers while those who are awake could as well go on, which
+/// halves the speed. A worker that waits for the host says so first (`Waiting`), and one that has been at a request for long is noticed by the
+/// `Lookout`; either way another takes its place. So requests that hang (an image on a dead network, say) stop nobody else, as long as
+/// they are fewer than `limit`.
 final class WorkerPool: Sendable {
     /// The most workers at a time.
     static let limit = 64
-    /// The most that wait; who comes back to find as many ends. Enough that a steady load does not start and end threads.
-    private static let idleLimit = 4
+
+    private struct Bench {
+        var workers: [ObjectIdentifier: Worker] = [:]
+        /// Workers that nobody needs now, and how many of them have been called.
+        var resting = 0
+        var called = 0
+        var isOver = false
+    }
+
+    /// How many rest; further ones end. Enough that a steady load does not start and end threads.
+    private static let restLimit = 4
+    private static let restTime = Duration.seconds(10)
 
     private let connection: Connection
     private let server: Server
-    /// Workers that wait for a request, or are being started to do so.
-    private let idle = Atomic(0)
+    /// How many workers are to be ready.
+    private let crew: Int
+    /// Workers that take requests, or will when they are done with the one at hand: neither away nor resting.
+    private let ready = Atomic(0)
+    private let bench = Monitor(Bench())
+    private let lookout: Lookout
 
     init(connection: Connection, server: Server) {
         self.connection = connection
         self.server = server
+        crew = min(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 2), 8)
+        lookout = Lookout()
     }
 
-    /// Starts the first worker; the first request, INIT, brings the second. False when the host can't give a thread.
+    /// Starts the first worker; INIT brings the others. False when the host can't give a thread.
     ///
     /// `onInitialized` runs once, on that worker, when the kernel has the answer to INIT and the tree can be used.
     func start(onInitialized: @escaping @Sendable () -> Void) -> Bool {
@@ -31,20 +49,91 @@ final class WorkerPool: Sendable {
 
     /// Waits until all that the kernel has asked is done, or the session is over.
     ///
-    /// A worker that has just taken a request is not yet counted as busy, hence the second look.
+    /// A worker that has just taken a request is not yet seen with it, hence the second look.
     func drain() {
         var quietLooks = 0
         while quietLooks < 3, !connection.hasExited {
-            let isQuiet = !connection.hasPending && idle.load(ordering: .relaxed) == server.activity.workers
+            let isQuiet = !connection.hasPending && workers.allSatisfy { $0.request == nil }
             quietLooks = isQuiet ? quietLooks + 1 : 0
             usleep(2000)
         }
     }
 
+    // MARK: Who is ready
+
+    /// All workers.
+    var workers: [Worker] { bench.update { Array($0.workers.values) } }
+    /// Whether the kernel has requests that nobody has taken.
+    var hasPending: Bool { connection.hasPending }
+    /// Whether nobody works any more.
+    var isOver: Bool { bench.update { $0.isOver } }
+
+    /// Counts on a worker no longer. Another takes its place only if nobody is left, because waking costs more than many a wait.
+    func leave(_ worker: Worker) {
+        if worker.goAway() { ready.subtract(1, ordering: .relaxed) }
+        callUp(to: 1)
+    }
+
+    private func comeBack(_ worker: Worker) {
+        if worker.comeBack() { ready.add(1, ordering: .relaxed) }
+    }
+
+    /// Sees to it that so many are ready, as far as there are threads to be had.
+    func callUp(to count: Int) {
+        while ready.load(ordering: .relaxed) < count {
+            let isCalled = bench.update { bench in
+                guard bench.resting > bench.called else { return false }
+                bench.called += 1
+                return true
+            }
+            if isCalled {
+                ready.add(1, ordering: .relaxed)
+            } else if !addWorker() {
+                return
+            }
+        }
+    }
+
+    /// Whether the calling worker is to go on: it rests while there are enough without it.
+    private func isNeeded() -> Bool {
+        var count = ready.load(ordering: .relaxed)
+        while count > crew {
+            let (isOurs, now) = ready.weakCompareExchange(expected: count, desired: count - 1, ordering: .relaxed)
+            if isOurs { return rest() }
+            count = now
+        }
+        return true
+    }
+
+    /// Rests until it is called; false when it never was.
+    private func rest() -> Bool {
+        let mayRest = bench.update { bench in
+            guard bench.resting < Self.restLimit, !bench.isOver else { return false }
+            bench.resting += 1
+            return true
+        }
+        guard mayRest else { return false }
+        func answerCall(_ bench: inout Bench) -> Bool {
+            guard bench.called > 0 else { return false }
+            bench.called -= 1
+            bench.resting -= 1
+            return true
+        }
+        let wasCalled = bench.wait(timeout: Self.restTime) { answerCall(&$0) ? true : $0.isOver ? false : nil }
+        if wasCalled == true { return true }
+        return bench.update { bench in
+            if answerCall(&bench) { return true }
+            bench.resting -= 1
+            return false
+        }
+    }
+
+    // MARK: Threads
+
     @discardableResult
     private func addWorker(_ onInitialized: (@Sendable () -> Void)? = nil) -> Bool {
         guard server.activity.addWorker(limit: Self.limit) else { return false }
-        idle.add(1, ordering: .relaxed)
+        ready.add(1, ordering: .relaxed)
         let hasStarted = startThread("fuse-worker") { [self] in
             server.activity.enterWorker()
             work(onInitialized)
@@ -53,7 +142,7 @@ final class WorkerPool: Sendable {
             discount()
         }
         if !hasStarted {
-            idle.subtract(1, ordering: .relaxed)
+            ready.subtract(1, ordering: .relaxed)
             discount()
         }
         return hasStarted
@@ -61,6 +150,7 @@ final class WorkerPool: Sendable {
 
     /// The session is over: a call of the tree that hangs is left behind after a while.
     private func limitTheEnd() {
+        bench.update { $0.isOver = true }
         guard server.activity.beginLeaving() else { return }
         startThread("fuse-end") { [server] in
             if !server.activity.waitForEnd(limit: Self.endLimit) { server.activity.markEnded() }
@@ -75,18 +165,27 @@ final class WorkerPool: Sendable {
 
     private func work(_ onInitialized: (@Sendable () -> Void)?) {
         let buffer = RequestBuffer()
+        let worker = Worker()
+        bench.update { $0.workers[ObjectIdentifier(worker)] = worker }
+        defer { bench.update { $0.workers[ObjectIdentifier(worker)] = nil } }
+        let listener = Waiting.Listener(
+            willWait: { [self] in leave(worker) },
+            didWait: { [self] in comeBack(worker) }
+        )
         var onInitialized = onInitialized
-        while connection.receive(buffer) {
-            if idle.subtract(1, ordering: .relaxed).newValue == 0 { addWorker() }
-            connection.process(buffer)
+        repeat {
+            guard connection.receive(buffer) else { return }
+            worker.step()
+            lookout.wake(for: self)
+            ReplyPipe.request = buffer.request
+            Waiting.tell(listener) { connection.process(buffer) }
+            worker.step()
+            comeBack(worker)
             if let tell = onInitialized, server.isInitialized.load(ordering: .acquiring) {
                 tell()
                 onInitialized = nil
+                callUp(to: crew)
             }
-            if idle.add(1, ordering: .relaxed).newValue > Self.idleLimit {
-                idle.subtract(1, ordering: .relaxed)
-                return
-            }
-        }
+        } while isNeeded()
     }
 }

@@ -1,3 +1,4 @@
+public import Platform
 public import SystemPackage
 
 /// What a tree must answer so that a server can show it.
@@ -88,6 +89,10 @@ public protocol OpenFile: AnyObject, Sendable {
     /// Fills `buffer` with bytes from `offset` on; returns how many there were (fewer only at the end of the file).
     func read(into buffer: inout MutableRawSpan, at offset: UInt64, caller: Caller) throws(Errno) -> Int
 
+    /// Where `count` bytes from `offset` on stand on the host, fewer at the end of the file, for a large read to be answered with; nil where they
+    /// must be `read`. It holds until `release`.
+    func hostBytes(at offset: UInt64, count: Int) throws(Errno) -> HostBytes?
+
     /// Writes bytes at `offset`; returns how many were taken.
     func write(
         _ bytes: RawSpan,
@@ -112,6 +117,11 @@ public protocol OpenFile: AnyObject, Sendable {
     func allocate(_ request: AllocationRequest, at offset: UInt64, count: UInt64) throws(Errno)
 }
 
+extension OpenFile {
+    /// Most files must be read.
+    public func hostBytes(at offset: UInt64, count: Int) throws(Errno) -> HostBytes? { nil }
+}
+
 /// What `lseek` looks for.
 public enum SeekTarget: Sendable, Hashable {
     case data
@@ -130,6 +140,9 @@ public struct OpenedFile {
         case direct
         /// As `direct`, without a position: reads and writes of one handle don't wait for each other (`ctl`).
         case stream
+        /// The kernel reads from a file of the host, byte for byte the same, and asks no more. As long as one open file of a node is so, all
+        /// must be.
+        case passthrough(LentFile)
     }
 
     /// The open file.
@@ -144,13 +157,28 @@ public struct OpenedFile {
     }
 }
 
-/// Makes the kernel forget what it keeps.
+/// A file of the host that the kernel has been lent.
+public struct LentFile: RawRepresentable, Hashable, Sendable {
+    /// The kernel's number for it.
+    public let rawValue: Int32
+
+    /// Makes one of a number.
+    public init(rawValue: Int32) {
+        self.rawValue = rawValue
+    }
+}
+
+/// Makes the kernel forget what it keeps, and lends it files.
 ///
-/// The calls return when the kernel has done it, and may wait for pages that are being read: never call them from a thread that
+/// The first two calls return when the kernel has done it, and may wait for pages that are being read: never call them from a thread that
 /// answers requests.
 public protocol KernelCache: AnyObject, Sendable {
     /// Drops the pages of a node in a range of bytes; the attributes too. A nil range means all of it.
     func invalidate(_ node: NodeID, range: Range<UInt64>?)
     /// Drops a name of a directory.
     func invalidate(name: String, in directory: NodeID)
+    /// Lends the kernel an open file to read from; nil where it can't, or we mayn't.
+    func lend(_ descriptor: Int32) -> LentFile?
+    /// Takes a file back. Whoever has it open reads on.
+    func takeBack(_ file: LentFile)
 }

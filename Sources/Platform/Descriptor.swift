@@ -41,6 +41,12 @@ public final class Descriptor: Sendable {
         }
         self.init(owning: descriptor)
     }
+
+    /// The same regular file, opened once more: it has no part in the locks of this descriptor, and does not allow to write.
+    public func reopenedForReading() throws(Errno) -> Descriptor {
+        guard try status().kind == .regular else { throw .notSupported }
+        return try Descriptor(opening: FilePath("/proc/self/fd/\(rawValue)"), flags: O_RDONLY)
+    }
 }
 
 // MARK: - Bytes
@@ -48,10 +54,24 @@ public final class Descriptor: Sendable {
 extension Descriptor {
     /// Fills `buffer` with the bytes from `offset` on.
     ///
+    /// First what is in memory; what must be waited for is announced (`Waiting`).
+    ///
     /// - Returns: how many there were: fewer than asked only at the end of the file.
     @unsafe
     public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(Errno) -> Int {
         guard let start = hostOffset(offset, count: buffer.count) else { throw .invalidArgument }
+        guard let base = buffer.baseAddress, buffer.count > 0 else { return 0 }
+        let cached = unsafe platform_read_cached(rawValue, base, buffer.count, Int64(start))
+        let done = max(cached, 0)
+        if done == buffer.count { return done }
+        return try Waiting.announce { () throws(Errno) in
+            let rest = unsafe UnsafeMutableRawBufferPointer(start: base + done, count: buffer.count - done)
+            return try unsafe waitForBytes(rest, start + off_t(done)) + done
+        }
+    }
+
+    @unsafe
+    private func waitForBytes(_ buffer: UnsafeMutableRawBufferPointer, _ start: off_t) throws(Errno) -> Int {
         var done = 0
         while let base = buffer.baseAddress, done < buffer.count {
             let count = try retrying {
@@ -61,6 +81,13 @@ extension Descriptor {
             done += count
         }
         return done
+    }
+
+    /// Whether the byte at `offset` is there, and need not be waited for.
+    public func isInMemory(at offset: UInt64) -> Bool {
+        guard let start = hostOffset(offset, count: 1) else { return false }
+        var byte: UInt8 = 0
+        return unsafe platform_read_cached(rawValue, &byte, 1, Int64(start)) == 1
     }
 
     /// Writes all of `buffer` at `offset`, or throws; a failed write may have changed any part of the range.
@@ -106,12 +133,12 @@ extension Descriptor {
 extension Descriptor {
     /// Makes written bytes durable, and the length that is needed to find them (`fdatasync`).
     public func synchronizeData() throws(Errno) {
-        _ = try retrying { fdatasync(rawValue) }
+        try Waiting.announce { () throws(Errno) in _ = try retrying { fdatasync(rawValue) } }
     }
 
     /// Makes written bytes and all attributes durable (`fsync`); of a directory, its names.
     public func synchronize() throws(Errno) {
-        _ = try retrying { fsync(rawValue) }
+        try Waiting.announce { () throws(Errno) in _ = try retrying { fsync(rawValue) } }
     }
 
     /// Sets the length.

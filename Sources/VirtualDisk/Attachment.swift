@@ -1,6 +1,6 @@
 public import BlockDevice
 public import ControlLanguage
-internal import Platform
+public import Platform
 internal import Synchronization
 public import SystemPackage
 
@@ -198,6 +198,14 @@ public final class Attachment: BlockDevice {
         guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
         return try disk.chain.allocation(at: offset, limit: limit)
     }
+
+    public func hostBytes(of range: Range<UInt64>) throws(DiskError) -> HostBytes? {
+        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
+        return try disk.chain.hostBytes(of: range)
+    }
+
+    /// The host's file that is the disk, and that nobody writes to through us.
+    public var plain: Descriptor? { disk.chain.plain }
 
     /// Space in use, and time of the last change.
     public func usage() throws(DiskError) -> HostUsage {

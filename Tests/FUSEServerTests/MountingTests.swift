@@ -39,7 +39,7 @@ struct MountingTests {
             let path = FilePath("/sys/class/bdi/\(device)/read_ahead_kb")
             guard let file = try? FileDescriptor.open(path, .readWrite) else { return }
             defer { try? file.close() }
-            #expect(try file.bytes(in: 0..<10) == Array("4096\n".utf8))
+            #expect(try file.bytes(in: 0..<10) == Array("4032\n".utf8))
         }
     }
 

@@ -65,3 +65,10 @@ int platform_is_locked(int descriptor, int64_t offset);
 
 /// Whether flock(2) is no lock of its own here but one on every byte of the file, as on NFS and SMB.
 int platform_flock_locks_bytes(int descriptor);
+
+/// preadv2(2) with RWF_NOWAIT: the bytes that are in memory, from `offset` on. Fewer, or -1, when one would have to wait for the others, at the
+/// end of the file, and where the file system can't tell.
+ssize_t platform_read_cached(int descriptor, void *bytes, size_t count, int64_t offset);
+
+/// `MAP_FAILED` of mmap(2).
+void *platform_map_failed(void);

@@ -1,0 +1,32 @@
+internal import Synchronization
+
+/// What one worker is doing, as others see it.
+final class Worker: Sendable {
+    /// Counts the beginnings and ends of requests, so it is odd while there is one.
+    private let steps = Atomic<UInt>(0)
+    /// It waits for the host, or has been at one request for long: nobody counts on it.
+    private let isAway = Atomic(false)
+
+    /// A number that is the same as long as the worker is at the same request; nil when it is at none.
+    var request: UInt? {
+        let now = steps.load(ordering: .relaxed)
+        return now % 2 == 1 ? now : nil
+    }
+
+    /// It has taken a request, or is done with it.
+    ///
+    /// In one order with the lookout's falling asleep, so that the worker sees that or the lookout sees the request.
+    func step() {
+        steps.add(1, ordering: .sequentiallyConsistent)
+    }
+
+    /// False if it was away already.
+    func goAway() -> Bool {
+        !isAway.exchange(true, ordering: .relaxed)
+    }
+
+    /// False if it was not away.
+    func comeBack() -> Bool {
+        isAway.load(ordering: .relaxed) && isAway.exchange(false, ordering: .relaxed)
+    }
+}
