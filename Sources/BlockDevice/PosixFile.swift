@@ -35,6 +35,10 @@ public final class PosixFile: HostFile {
     public func write(_ bytes: RawSpan, at offset: UInt64) throws(DiskError) {
         do {
             try descriptor.write(bytes, at: offset)
+            // The last close by a writer waits for the storage in any case; a long copy had better begin with that at once.
+            if bytes.byteCount >= Self.streaming {
+                descriptor.startStoring(offset..<offset + UInt64(bytes.byteCount))
+            }
         } catch {
             throw failure("writing \(bytes.byteCount) bytes at offset \(offset)", error)
         }
@@ -112,6 +116,9 @@ public final class PosixFile: HostFile {
         // The last byte stands for all: what is read in order is read ahead.
         range.isEmpty || !descriptor.isInMemory(at: range.upperBound - 1) ? nil : descriptor
     }
+
+    /// Writes from so many bytes on belong to long copies.
+    private static let streaming = 512 << 10
 
     private func attempt<R>(_ what: String, _ body: () throws(Errno) -> R) throws(DiskError) -> R {
         do {

@@ -20,6 +20,7 @@ public enum ByteOrder: Sendable {
 
 extension Array<UInt8> {
     /// Loads an integer; throws `OutOfBounds` instead of trapping.
+    @inlinable
     public func load<T: FixedWidthInteger>(
         _ type: T.Type = T.self,
         at offset: Int,
@@ -46,6 +47,7 @@ extension Array<UInt8> {
     }
 
     /// Stores an integer. The caller owns the buffer and its size: out of range is a programming error.
+    @inlinable
     public mutating func store<T: FixedWidthInteger>(_ value: T, at offset: Int, _ order: ByteOrder) {
         let count = MemoryLayout<T>.size
         for i in 0..<count {

@@ -110,7 +110,13 @@ int platform_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 int platform_die_on_hangup(int socket) {
     // SIGIO's default action ends the process, out of a killable wait in the kernel too.
-    if (fcntl(socket, F_SETOWN, getpid()) != 0 || fcntl(socket, F_SETFL, O_RDWR | O_ASYNC) != 0) return -1;
+    if (fcntl(socket, F_SETOWN, getpid()) != 0) return -1;
+    return platform_watch_hangup(socket, 1);
+}
+
+int platform_watch_hangup(int socket, int watches) {
+    if (fcntl(socket, F_SETFL, O_RDWR | (watches ? O_ASYNC : 0)) != 0) return -1;
+    if (!watches) return 0;
     // It may have been closed before.
     struct pollfd watched = {.fd = socket, .events = POLLRDHUP};
     if (poll(&watched, 1, 0) == 0) return 0;
@@ -167,3 +173,7 @@ ssize_t platform_read_cached(int descriptor, void *bytes, size_t count, int64_t 
 }
 
 void *platform_map_failed(void) { return MAP_FAILED; }
+
+void platform_start_storing(int descriptor, int64_t offset, int64_t count) {
+    sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+}

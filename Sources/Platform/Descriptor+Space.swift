@@ -45,7 +45,7 @@ extension Descriptor {
         }
     }
 
-    private func hostRange(_ range: Range<UInt64>) throws(Errno) -> (offset: Int64, count: Int64) {
+    func hostRange(_ range: Range<UInt64>) throws(Errno) -> (offset: Int64, count: Int64) {
         guard let end = Int64(exactly: range.upperBound) else { throw .fileTooLarge }
         let offset = Int64(range.lowerBound)
         return (offset, end - offset)

@@ -141,6 +141,12 @@ extension Descriptor {
         try Waiting.announce { () throws(Errno) in _ = try retrying { fsync(rawValue) } }
     }
 
+    /// Has the host begin to store what was written to a range. Makes nothing durable, and tells no errors: a sync does.
+    public func startStoring(_ range: Range<UInt64>) {
+        guard let (offset, count) = try? hostRange(range) else { return }
+        platform_start_storing(rawValue, offset, count)
+    }
+
     /// Sets the length.
     public func truncate(to size: UInt64) throws(Errno) {
         guard let size = off_t(exactly: size) else { throw .fileTooLarge }

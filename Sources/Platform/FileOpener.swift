@@ -16,6 +16,14 @@ public protocol FileOpener: AnyObject, Sendable {
         as credentials: Credentials,
         cancellation: Cancellation?
     ) throws(OpenError) -> Descriptor
+
+    /// Nothing more will be opened for now: lets go of what is kept ready for the next file.
+    func rest()
+}
+
+extension FileOpener {
+    /// Most keep nothing ready.
+    public func rest() {}
 }
 
 /// What a file is opened for.

@@ -7,9 +7,12 @@ public import SystemPackage
 /// A thread can't take on a user's rights for itself alone, and should not lend root's. So a second process, started before the
 /// daemon has threads, forks one for each request, which takes on the caller's user, group and groups, drops every capability
 /// (a caller who is root keeps root's rights), opens, and hands the descriptor over. A file server that hangs stops only that one,
-/// and it is killed when its caller waits no longer.
+/// and it is killed when its caller waits no longer. It stays ready for the same caller until `rest`, because a fork costs more than all the
+/// rest of opening a file, and chains have many.
 public final class HelperOpener: FileOpener {
     private let requests: Descriptor
+    /// Processes that have taken on a caller's rights, and wait.
+    private let ready = Locked<[(credentials: Credentials, connection: Descriptor)]>([])
     /// The process that opens.
     public let processID: Int32
 
@@ -44,9 +47,27 @@ public final class HelperOpener: FileOpener {
         cancellation: Cancellation? = nil
     ) throws(OpenError) -> Descriptor {
         let request = try OpenRequest(path: path, purpose: purpose, credentials: credentials).encoded()
-        let connection = try connect(sending: request, cancellation)
-        try Cancellation.wait(for: connection, POLLIN, or: cancellation)
-        return try receiveAnswer(over: connection)
+        let known = ready.withLock { ready in
+            ready.firstIndex { $0.credentials == credentials }.map { ready.remove(at: $0).connection }
+        }
+        if let known {
+            do throws(OpenError) {
+                try send(request, over: known, passing: nil, cancellation)
+                return try receiveAnswer(over: known, from: credentials, cancellation)
+            } catch .helperEnded {
+                // It has ended meanwhile, for whatever reason: another does it.
+            }
+        }
+        return try receiveAnswer(over: connect(sending: request, cancellation), from: credentials, cancellation)
+    }
+
+    public func rest() {
+        let idle = ready.withLock { ready in
+            defer { ready = [] }
+            return ready
+        }
+        // Closed here, not under the lock.
+        _ = consume idle
     }
 
     /// Gets a process of its own for a request.
@@ -93,7 +114,13 @@ public final class HelperOpener: FileOpener {
         }
     }
 
-    private func receiveAnswer(over connection: Descriptor) throws(OpenError) -> Descriptor {
+    /// Waits for the answer; then the process is ready for its caller's next request. Whoever waits in vain leaves it to its end.
+    private func receiveAnswer(
+        over connection: Descriptor,
+        from credentials: Credentials,
+        _ cancellation: Cancellation?
+    ) throws(OpenError) -> Descriptor {
+        try Cancellation.wait(for: connection, POLLIN, or: cancellation)
         var bytes = [UInt8](repeating: 0, count: OpenAnswer.count)
         var number: CInt = -1
         let count = try? retrying {
@@ -101,6 +128,7 @@ public final class HelperOpener: FileOpener {
         }
         let opened = number >= 0 ? Descriptor(owning: number) : nil
         guard count == bytes.count, let answer = OpenAnswer(bytes) else { throw .helperEnded }
+        ready.withLock { $0.append((credentials, connection)) }
         switch answer {
         case .refused(let error): throw error
         case .opened:

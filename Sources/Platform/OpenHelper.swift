@@ -27,7 +27,7 @@ enum OpenHelper {
         }
     }
 
-    /// Serves one request, with its caller's rights.
+    /// Serves one caller's requests, with that caller's rights.
     private static func answer(_ connection: CInt) -> Never {
         guard let request = OpenRequest({ receive($0, over: connection) }),
             // Needs root's right to signal itself later: before its credentials change.
@@ -40,13 +40,24 @@ enum OpenHelper {
             _exit(0)
         }
         guard platform_die_with_parent() == 0 else { _exit(1) }
-        do throws(OpenError) {
-            let opened = try request.purpose.open(request.path)
-            send(.opened, over: connection, passing: opened.rawValue)
-        } catch {
-            send(.refused(error), over: connection)
+        serve(request, over: connection)
+        while let next = OpenRequest({ receive($0, over: connection) }), next.credentials == credentials {
+            guard platform_watch_hangup(connection, 1) == 0 else { break }
+            serve(next, over: connection)
         }
         _exit(0)
+    }
+
+    /// The kernel's signal would come for the next request too, so it is switched off before the answer.
+    private static func serve(_ request: OpenRequest, over connection: CInt) {
+        do throws(OpenError) {
+            let opened = try request.purpose.open(request.path)
+            _ = platform_watch_hangup(connection, 0)
+            send(.opened, over: connection, passing: opened.rawValue)
+        } catch {
+            _ = platform_watch_hangup(connection, 0)
+            send(.refused(error), over: connection)
+        }
     }
 
     private static func receive(_ count: Int, over connection: CInt) -> [UInt8]? {

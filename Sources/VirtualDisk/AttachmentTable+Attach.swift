@@ -84,6 +84,7 @@ extension AttachmentTable {
             words: words,
             cancellation: cancellation
         )
+        defer { configuration.opener.rest() }
         let isReadOnly = flags.contains(.readOnly)
         let disk = try ChainOpening(files: files, claims: claims, holder: name.text, isReadOnly: isReadOnly).open(path)
         do throws(AttachError) {

@@ -37,6 +37,7 @@ struct ChildSearch: Sendable {
             words: AttachWords(),
             cancellation: cancellation
         )
+        defer { opening.opener.rest() }
         do {
             let names = try names(in: image.removingLastComponent(), files).sorted()
             if let set = set(among: names) {

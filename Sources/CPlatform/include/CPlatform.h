@@ -47,6 +47,9 @@ int platform_die_with_parent(void);
 /// Lets the kernel kill this process when the other end of a socket is closed; what was asked for is of no use then.
 int platform_die_on_hangup(int socket);
 
+/// Switches that on and off again: anything that arrives ends the process too.
+int platform_watch_hangup(int socket, int watches);
+
 /// Takes on a user's rights for all that follows. One who is not root keeps no capability. For a process without threads.
 int platform_become(uint32_t user, uint32_t group, const uint32_t *groups, size_t count);
 
@@ -72,3 +75,6 @@ ssize_t platform_read_cached(int descriptor, void *bytes, size_t count, int64_t 
 
 /// `MAP_FAILED` of mmap(2).
 void *platform_map_failed(void);
+
+/// sync_file_range(2) with SYNC_FILE_RANGE_WRITE.
+void platform_start_storing(int descriptor, int64_t offset, int64_t count);
