@@ -3,9 +3,9 @@ internal import ByteIO
 internal import Volumes
 
 /// The content of a file: one piece, or several behind each other for files above 4 GiB.
-final class ISO9660File: VolumeFile {
+final class ISO9660File: FileInRuns {
     let size: UInt64
-    private let device: any BlockDevice
+    let device: any BlockDevice
     private let pieces: [(start: UInt64, offset: UInt64, count: UInt64)]
 
     init(_ extents: [ISO9660Volume.Extent], device: any BlockDevice, blockSize: Int) {
@@ -37,6 +37,12 @@ final class ISO9660File: VolumeFile {
             done += count
         }
         guard done == buffer.byteCount else { throw VolumeError(.damaged, "a read past the end of a file") }
+    }
+
+    func run(at offset: UInt64) -> VolumeRun? {
+        pieces.first { offset < $0.start + $0.count }.map { piece in
+            VolumeRun(offset: piece.offset + (offset - piece.start), count: piece.count - (offset - piece.start))
+        }
     }
 
     func allocation(at offset: UInt64, limit: UInt64) throws(VolumeError) -> HostAllocation {

@@ -3,9 +3,9 @@ internal import ByteIO
 internal import Volumes
 
 /// The content of a file.
-final class UDFFile: VolumeFile {
+final class UDFFile: FileInRuns {
     private let extents: ExtentList
-    private let device: any BlockDevice
+    let device: any BlockDevice
     var size: UInt64 { extents.size }
 
     init(_ extents: ExtentList, device: any BlockDevice) {
@@ -37,6 +37,12 @@ final class UDFFile: VolumeFile {
             done += count
             index += 1
         }
+    }
+
+    func run(at offset: UInt64) -> VolumeRun? {
+        let run = extents.runs[extents.index(at: offset)]
+        let inside = offset - run.start
+        return VolumeRun(offset: run.offset.map { $0 + inside }, count: run.count - inside)
     }
 
     func allocation(at offset: UInt64, limit: UInt64) throws(VolumeError) -> HostAllocation {

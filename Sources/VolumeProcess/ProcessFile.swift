@@ -5,13 +5,13 @@ internal import VolumeProtocol
 internal import Volumes
 
 /// The content of a file, as the child says where it lies.
-final class ProcessFile: VolumeFile {
+final class ProcessFile: FileInRuns {
     let size: UInt64
     private let file: FileID
     private let runs: [ContentRun]
     /// Where each run begins in the file.
     private let starts: [UInt64]
-    private let device: any BlockDevice
+    let device: any BlockDevice
     private let keeper: ChildKeeper
     private let chunks: ChunkCache
 
@@ -46,7 +46,7 @@ final class ProcessFile: VolumeFile {
     }
 
     /// The run that an offset lies in; the caller asks for offsets below `size` only.
-    private func run(at offset: UInt64) -> Int {
+    private func index(at offset: UInt64) -> Int {
         var (low, high) = (0, starts.count)
         while high - low > 1 {
             let middle = (low + high) / 2
@@ -60,7 +60,7 @@ final class ProcessFile: VolumeFile {
             throw VolumeError(.damaged, "a read past the end of file \(file.rawValue)")
         }
         var done = 0
-        var index = buffer.byteCount > 0 ? run(at: offset) : 0
+        var index = buffer.byteCount > 0 ? index(at: offset) : 0
         while done < buffer.byteCount {
             let position = offset + UInt64(done)
             let inside = position - starts[index]
@@ -116,9 +116,20 @@ final class ProcessFile: VolumeFile {
         }
     }
 
+    func run(at offset: UInt64) -> VolumeRun? {
+        let index = index(at: offset)
+        let inside = offset - starts[index]
+        let count = runs[index].count - inside
+        return switch runs[index].place {
+        case .volume(let place): VolumeRun(offset: place + inside, count: count)
+        case .hole: VolumeRun(offset: nil, count: count)
+        case .child, .lost: nil
+        }
+    }
+
     func allocation(at offset: UInt64, limit: UInt64) throws(VolumeError) -> HostAllocation {
         guard offset < size, limit > offset else { return HostAllocation(isData: false, end: limit) }
-        let index = run(at: offset)
+        let index = index(at: offset)
         return HostAllocation(isData: runs[index].place != .hole, end: min(limit, starts[index] + runs[index].count))
     }
 }

@@ -47,6 +47,14 @@ final class ShownFile: OpenFile {
         }
     }
 
+    func hostBytes(at offset: UInt64, count: Int) throws(Errno) -> HostBytes? {
+        try volume.telling { () throws(VolumeError) in
+            let file = try current()
+            guard offset < file.size else { return nil }
+            return try file.hostBytes(of: offset..<offset + min(UInt64(count), file.size - offset))
+        }
+    }
+
     func seek(_ what: SeekTarget, from offset: UInt64) throws(Errno) -> UInt64 {
         let found = try volume.telling { () throws(VolumeError) -> UInt64? in
             let file = try current()

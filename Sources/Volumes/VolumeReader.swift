@@ -1,4 +1,5 @@
 public import BlockDevice
+public import Platform
 
 /// The files of one volume, read-only.
 ///
@@ -56,6 +57,62 @@ public protocol VolumeFile: AnyObject, Sendable {
 
     /// Whether data is stored at `offset`, and up to where (at most `limit`). The caller asks for `offset < limit <= size` only.
     func allocation(at offset: UInt64, limit: UInt64) throws(VolumeError) -> HostAllocation
+
+    /// Where on the host a range inside the file stands, if that is in few pieces and in memory; nil where it must be read.
+    func hostBytes(of range: Range<UInt64>) throws(VolumeError) -> HostBytes?
+}
+
+extension VolumeFile {
+    /// What is not known to stand on the host must be read.
+    public func hostBytes(of range: Range<UInt64>) throws(VolumeError) -> HostBytes? { nil }
+}
+
+/// A file whose bytes stand in runs on the volume's device.
+public protocol FileInRuns: VolumeFile {
+    /// The device.
+    var device: any BlockDevice { get }
+
+    /// Where on the device the bytes from `offset` on stand, which is inside the file; nil where they stand nowhere as they are.
+    func run(at offset: UInt64) -> VolumeRun?
+}
+
+/// A run of a file's bytes on its device.
+public struct VolumeRun: Sendable, Hashable {
+    /// The first byte's offset on the device; nil for a hole.
+    public var offset: UInt64?
+    /// How many bytes there are.
+    public var count: UInt64
+
+    /// Makes a run.
+    public init(offset: UInt64?, count: UInt64) {
+        self.offset = offset
+        self.count = count
+    }
+}
+
+extension FileInRuns {
+    public func hostBytes(of range: Range<UInt64>) throws(VolumeError) -> HostBytes? {
+        var bytes = HostBytes()
+        var position = range.lowerBound
+        while position < range.upperBound {
+            guard let run = run(at: position), run.count > 0 else { return nil }
+            let count = min(run.count, range.upperBound - position)
+            do throws(DiskError) {
+                if let offset = run.offset {
+                    let (end, overflow) = offset.addingReportingOverflow(count)
+                    guard !overflow, let part = try device.hostBytes(of: offset..<end), bytes.append(part) else {
+                        return nil
+                    }
+                } else if !bytes.append(HostBytes.Piece(descriptor: nil, offset: 0, count: Int(count))) {
+                    return nil
+                }
+            } catch {
+                throw VolumeError(error)
+            }
+            position += count
+        }
+        return bytes
+    }
 }
 
 /// Where a symbolic link points.
