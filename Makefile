@@ -6,7 +6,7 @@ FUZZ_TARGETS ?= vhd vhdx iso partitions iso9660 udf
 FUZZ_SECONDS ?= 60
 DAMAGE_ROUNDS ?= 200
 
-.PHONY: help run build install test check format lint test-thread test-address fuzz damage packages-build packages-test clean
+.PHONY: help run build bench bench-instructions install test check format lint test-thread test-address fuzz damage packages-build packages-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -21,6 +21,14 @@ build: packages-build ## Build the release binary, .build/release/vhdfs
 	$(SWIFT) build -c release --static-swift-stdlib --product vhdfs
 	$(SWIFT) build -c release --static-swift-stdlib --product vhdfs-volume
 	$(SWIFT) build -c release --static-swift-stdlib --product sample-images
+
+bench: build ## Compare the speed with the limit of FUSE and with others, as root: BENCH=--short for three minutes, "BENCH=--only read"
+	@scripts/install-packages bench
+	Benchmarks/bench $(BENCH)
+
+bench-instructions: packages-build ## Count the instructions of a read, of resolving a range, of a request
+	@scripts/install-packages instructions
+	@SWIFT="$(SWIFT)" scripts/count-instructions
 
 install: ## After `make build`: install the release binary, by default as /usr/local/bin/vhdfs (DESTDIR=, PREFIX=)
 	@test -x .build/release/vhdfs || { echo 'run "make build" first' >&2; exit 1; }
@@ -43,10 +51,10 @@ check: lint ## Format, lint, warnings, leftovers
 	scripts/check-leftovers
 
 lint: ## Check format and style
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz Benchmarks
 
 format: ## Format everything in place
-	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz Benchmarks
 
 test-thread: packages-test ## Run the tests under ThreadSanitizer
 	$(SWIFT) test --scratch-path .build-thread --sanitize=thread -Xswiftc -DVHDFS_TSAN

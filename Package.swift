@@ -115,6 +115,17 @@ let package = Package(
             path: "Examples/SampleImages",
             swiftSettings: settings
         ),
+        // Counts instructions (scripts/count-instructions).
+        .executableTarget(
+            name: "instructions",
+            dependencies: [
+                "ByteIO", "DiskTree", "FileSystem", "Platform", "TestSupport", "VirtualDisk", "VolumeTree", "Volumes",
+                log,
+                system,
+            ],
+            path: "Benchmarks/Instructions",
+            swiftSettings: settings
+        ),
         // What the fuzzers do with an input, and the inputs that they begin with; the fuzzers themselves are below.
         .target(
             name: "FuzzSupport",
