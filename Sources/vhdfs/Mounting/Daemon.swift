@@ -136,7 +136,8 @@ struct Daemon {
             let options = MountOptions(
                 mountPoint: mountPoint.string,
                 fileSystemName: plan.fileSystemName,
-                extra: plan.fuseOptions
+                extra: plan.fuseOptions,
+                lendsFiles: plan.lendsFiles
             )
             let session = try FUSESession(tree: tree, options: options)
             try session.mount()
