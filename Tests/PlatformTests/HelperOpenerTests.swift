@@ -112,6 +112,7 @@ struct HelperOpenerTests {
             let opener = try HelperOpener.start()
             let user = Credentials(user: 1234, group: 1234)
             _ = try opener.read(FilePath(folder + "/b"), as: user)
+            opener.rest()
             let before = try descriptors(of: getpid()).count
             do {
                 let cancellation = try Cancellation()
@@ -125,6 +126,9 @@ struct HelperOpenerTests {
                     try opener.open(FilePath(folder + "/a"), .reading(), as: user, cancellation: cancellation)
                 }
             }
+            // The one that hung has been killed; the one beside it stays until then.
+            #expect(eventually { children(of: opener.processID).count == 1 })
+            opener.rest()
             #expect(eventually { children(of: opener.processID).isEmpty })
             #expect(eventually { (try? descriptors(of: getpid()).count) == before })
         }
