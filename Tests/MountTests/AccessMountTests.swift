@@ -143,7 +143,30 @@ struct AccessMountTests {
                     done
                     # What root may read, root's own request finds.
                     echo "attach $S/theirs/up.vhd readonly" > "$M/ctl"
-                    test "$(head -c 65537 "$A/up/disk" | tail -c 1 | xxd -p)" = 01
+                    test "$(head -c 65537 "$A/up/disk" | tail -c 1 | od -An -tx1 | tr -d " ")" = 01
+                    """
+            )
+        }
+    }
+
+    /// `ctl` as the standard output of a program that runs with more rights than the user who has opened it.
+    @Test func aSetUIDProgramWritesNothingForOthers() throws {
+        try withMount("-o", "allow_other", "--manage-group", "7000") { mount in
+            try mount.makeVHD("a.vhd")
+            try mount.check(
+                Self.helpers + """
+                    chmod 666 a.vhd
+                    echo "attach $S/a.vhd readonly" > line; chmod 644 line
+                    for kind in '0:0 4755' '0:7000 2755'; do
+                        cp /bin/cat lifted; chown ${kind% *} lifted; chmod ${kind#* } lifted
+                        refused 'Operation not permitted' as 4000 bash -c './lifted < line > "$M/ctl"'
+                        # An open that can be read too, and one that comes down from a shell.
+                        refused 'Operation not permitted' as 4000 bash -c 'exec 1<> "$M/ctl"; ./lifted < line'
+                    done
+                    gone "$A/a"
+                    # The same program may, for one who may.
+                    managed 4000 '' bash -c 'cat < line > "$M/ctl"'
+                    test -e "$A/a"
                     """
             )
         }
