@@ -34,6 +34,8 @@ install: ## After `make build`: install the release binary, by default as /usr/l
 	@test -x .build/release/vhdfs || { echo 'run "make build" first' >&2; exit 1; }
 	install -D -m 755 .build/release/vhdfs "$(DESTDIR)$(PREFIX)/bin/vhdfs"
 	install -D -m 755 .build/release/vhdfs-volume "$(DESTDIR)$(PREFIX)/libexec/vhdfs/vhdfs-volume"
+	install -D -m 644 "packaging/systemd/vhdfs@.service" "$(DESTDIR)$(PREFIX)/lib/systemd/system/vhdfs@.service"
+	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' "$(DESTDIR)$(PREFIX)/lib/systemd/system/vhdfs@.service"
 
 run: build ## Install what is missing, build, and show the main job on images that it makes itself
 	@PATH="$$PWD/.build/release:$$PATH" scripts/demo

@@ -73,8 +73,8 @@ class Bench:
             cache.warm(path if chain == self.images.folder else chain)
         return path
 
-    def vhdfs(self, image=None, words="readonly"):
-        return Vhdfs(self.workspace, self.program, image, words)
+    def vhdfs(self, image=None, words="readonly", options=()):
+        return Vhdfs(self.workspace, self.program, image, words, options)
 
     def rounds(self, candidates, label, repeat=1):
         """Round 1 of every candidate, then round 2 of every candidate …, each time beginning with another one."""

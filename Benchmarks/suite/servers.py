@@ -66,14 +66,14 @@ class Plain(Server):
 class Vhdfs(Server):
     """The daemon as users start it. With an image, that is attached and shown; without, see `attach`."""
 
-    def __init__(self, workspace, program, image=None, words="readonly"):
+    def __init__(self, workspace, program, image=None, words="readonly", options=()):
         super().__init__(workspace)
-        self.program, self.image, self.words = program, image, words
+        self.program, self.image, self.words, self.options = program, image, words, options
 
     def start(self):
         self.mount = self.workspace.new_folder()
         state = os.path.join(self.workspace.folder, "state")
-        run(self.program, self.mount, "--state-dir", state)
+        run(self.program, self.mount, "--state-dir", state, *self.options)
         self.control = os.path.join(self.mount, "ctl")
         self._pids = processes(self.program, self.mount)
         if self.image:

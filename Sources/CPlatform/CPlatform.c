@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -19,7 +20,9 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 int platform_inode_flags(int descriptor, uint32_t *flags) {
     // The kernel writes an int, whatever the request's own type says; the long leaves room for a file system that believes the type.
@@ -176,4 +179,22 @@ void *platform_map_failed(void) { return MAP_FAILED; }
 
 void platform_start_storing(int descriptor, int64_t offset, int64_t count) {
     sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+}
+
+int platform_notify(const char *address, const char *text) {
+    struct sockaddr_un target = {.sun_family = AF_UNIX};
+    size_t length = strlen(address);
+    if (length == 0 || length >= sizeof target.sun_path) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(target.sun_path, address, length);
+    // "@" stands for the zero byte of a name that is in no file system.
+    if (address[0] == '@') target.sun_path[0] = 0;
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -1;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    ssize_t sent = sendto(descriptor, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&target, size);
+    close(descriptor);
+    return sent < 0 ? -1 : 0;
 }

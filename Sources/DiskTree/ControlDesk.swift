@@ -43,11 +43,16 @@ final class ControlDesk: Sendable {
         return Requester(credentials: credentials, seesOtherFiles: !sharesOurView)
     }
 
-    /// Adds the caller's working directory if the request needs it: it may be on a file server that hangs.
-    private func locating(_ requester: Requester, _ request: Request, _ caller: Caller) -> Requester {
+    /// Adds the caller's working directory if the request needs it.
+    private func locating(
+        _ requester: Requester,
+        _ request: Request,
+        _ caller: Caller,
+        _ interruption: Interruption
+    ) throws(AttachError) -> Requester {
         guard request.hasRelativePath else { return requester }
         var located = requester
-        located.workingDirectory = CallerContext.workingDirectory(ofThread: caller.thread)
+        located.workingDirectory = try LocatingJob(thread: caller.thread).run(interruption)
         return located
     }
 
@@ -65,7 +70,7 @@ final class ControlDesk: Sendable {
     ) throws(AttachError) -> [[UInt8]]? {
         do {
             guard let request = try Request.parse(line) else { return nil }
-            let located = locating(requester, request, caller)
+            let located = try locating(requester, request, caller, interruption)
             return try run(request, for: located, lifetime: lifetime, interruption: interruption)
         } catch let error as RequestError {
             throw note(AttachError(.invalidParameter, error.text), requester)

@@ -23,7 +23,12 @@ public final class FUSESession: Sendable {
     public init(tree: any FileTree, options: MountOptions) throws(FUSEError) {
         self.options = options
         mountPoint = try Self.resolve(options.mountPoint)
-        server = Server(tree: tree, activity: Activity(), readLimit: options.readLimit)
+        server = Server(
+            tree: tree,
+            activity: Activity(),
+            readLimit: options.readLimit,
+            lendsFiles: options.lendsFiles
+        )
         connection = try Connection(arguments: options.libraryArguments(), context: server)
         pool = WorkerPool(connection: connection, server: server)
         cache = SessionCache(connection, server.agreement)

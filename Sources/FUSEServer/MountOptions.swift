@@ -6,12 +6,16 @@ public struct MountOptions: Sendable, Hashable {
     public var fileSystemName: String
     /// Further options of libfuse and of `mount(8)`, one each: `allow_other`, `allow_root`, `auto_unmount`, `max_read=65536` …
     public var extra: [String]
+    /// Let the kernel read files of the host by itself where a tree lends them. It then knows neither their size in the tree nor an end of
+    /// theirs before their last close.
+    public var lendsFiles: Bool
 
     /// Makes a set of options.
-    public init(mountPoint: String, fileSystemName: String = "vhdfs", extra: [String] = []) {
+    public init(mountPoint: String, fileSystemName: String = "vhdfs", extra: [String] = [], lendsFiles: Bool = false) {
         self.mountPoint = mountPoint
         self.fileSystemName = fileSystemName
         self.extra = extra
+        self.lendsFiles = lendsFiles
     }
 
     /// The largest write that the server takes, in bytes: 256 pages, the most that the kernel sends.

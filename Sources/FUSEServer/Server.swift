@@ -20,12 +20,12 @@ final class Server: Sendable {
     /// Whether the kernel has said INIT.
     let isInitialized = Atomic(false)
 
-    init(tree: any FileTree, activity: Activity, readLimit: Int) {
+    init(tree: any FileTree, activity: Activity, readLimit: Int, lendsFiles: Bool) {
         self.tree = tree
         self.activity = activity
         self.readLimit = readLimit
         // Only root may hand files to the kernel.
-        agreement = Agreement(wantsPassthrough: geteuid() == 0)
+        agreement = Agreement(wantsPassthrough: lendsFiles && geteuid() == 0)
     }
 
     /// The descriptor of `/dev/fuse`.

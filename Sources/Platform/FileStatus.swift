@@ -54,6 +54,8 @@ public struct FileStatus: Sendable, Hashable {
     public var user: UInt32
     /// The group.
     public var group: UInt32
+    /// How many names it has.
+    public var links: UInt64
     /// The length in bytes; 0 for a block device.
     public var size: UInt64
     /// The storage used, in units of 512 bytes.
@@ -69,6 +71,7 @@ public struct FileStatus: Sendable, Hashable {
         permissions = UInt32(status.st_mode & 0o7777)
         user = status.st_uid
         group = status.st_gid
+        links = UInt64(status.st_nlink)
         size = UInt64(clamping: status.st_size)
         blocks = UInt64(clamping: status.st_blocks)
         modifiedSeconds = Int64(status.st_mtim.tv_sec)

@@ -46,6 +46,13 @@ struct ImageOpening {
             )
         } catch let error as OpenError {
             throw Self.explain(error, path)
+        } catch Errno.permissionDenied {
+            // The caller may open it, and the daemon may not even ask how long it is: FUSE without allow_other.
+            throw AttachError(
+                .accessDenied,
+                "the file system that it is on answers nobody but the user who mounted it; vhdfs needs allow_other there",
+                path: path.string
+            )
         } catch {
             throw AttachError(.vhdMetadataReadFailure, "\(error)", path: path.string)
         }

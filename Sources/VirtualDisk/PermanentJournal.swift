@@ -121,7 +121,10 @@ public final class PermanentJournal: Sendable {
         let path = path(of: name.text)
         let record: PermanentRecord
         do {
-            record = try JSONDecoder().decode(PermanentRecord.self, from: Data(path.contents(limit: Self.sizeLimit)))
+            let bytes = try path.privateContents(limit: Self.sizeLimit)
+            record = try JSONDecoder().decode(PermanentRecord.self, from: Data(bytes))
+        } catch let error as PrivateFileError {
+            throw AttachError(.accessDenied, "this record of a permanent attachment \(error.text)", path: path.string)
         } catch {
             throw AttachError(
                 .fileCorrupt,
@@ -149,6 +152,19 @@ extension PrivateDirectoryError {
         case .ownedBy(let user): "belongs to user \(user)"
         case .permissions(let bits): "has the permissions 0\(String(bits, radix: 8)), not 0700"
         case .failed(let errno): "can't be made or opened: \(errno.description)"
+        }
+    }
+}
+
+extension PrivateFileError {
+    /// What is wrong, as the rest of a sentence about a record.
+    fileprivate var text: String {
+        switch self {
+        case .notRegular: "is a link, or no regular file, and not followed"
+        case .ownedBy(let user): "belongs to user \(user), and is not believed"
+        case .permissions(let bits): "has the permissions 0\(String(bits, radix: 8)), not 0600, and is not believed"
+        case .links(let count): "has \(count) names, and is not believed"
+        case .failed(let errno): "can't be read: \(errno.description)"
         }
     }
 }

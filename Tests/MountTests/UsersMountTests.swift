@@ -5,7 +5,7 @@ import Testing
 @Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct UsersMountTests {
     /// Runs the rest of a line as a user, in a group, with further groups.
-    private static let helpers = """
+    static let helpers = """
         as() { local id=$1; shift; setpriv --reuid=$id --regid=$id --clear-groups "$@"; }
         member() { local id=$1; shift; setpriv --reuid=$id --regid=$id --groups=7000 "$@"; }
         refused() { # words of the message, command

@@ -126,6 +126,8 @@ struct HelperOpenerTests {
                     try opener.open(FilePath(folder + "/a"), .reading(), as: user, cancellation: cancellation)
                 }
             }
+            // The one that hung has been killed; the one beside it stays until then.
+            #expect(eventually { children(of: opener.processID).count == 1 })
             opener.rest()
             #expect(eventually { children(of: opener.processID).isEmpty })
             #expect(eventually { (try? descriptors(of: getpid()).count) == before })

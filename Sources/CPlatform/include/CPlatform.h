@@ -78,3 +78,6 @@ void *platform_map_failed(void);
 
 /// sync_file_range(2) with SYNC_FILE_RANGE_WRITE.
 void platform_start_storing(int descriptor, int64_t offset, int64_t count);
+
+/// Sends a text to a service manager's socket, a path or `@` with an abstract name (sd_notify(3)).
+int platform_notify(const char *address, const char *text);

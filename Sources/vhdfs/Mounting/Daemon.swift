@@ -20,6 +20,7 @@ struct Daemon {
     /// The order matters: the fork needs a process without threads, signals must be blocked before the first thread, and the helper
     /// is started between the two.
     func run() throws(AttachError) {
+        let manager = ServiceManager()
         let background = plan.isForeground ? nil : try Background.enter()
         Ending.signals.block()
         SignalSet.ignoreBrokenPipes()
@@ -30,13 +31,14 @@ struct Daemon {
         let mountPoint = try resolvedMountPoint()
         let mark = ServiceMark(mountPoint)
         defer { withExtendedLifetime(mark) {} }
-        try serve(at: mountPoint, opener, background)
+        try serve(at: mountPoint, opener, background, manager)
     }
 
     private func serve(
         at mountPoint: FilePath,
         _ opener: any FileOpener,
-        _ background: Background?
+        _ background: Background?,
+        _ manager: ServiceManager
     ) throws(AttachError) {
         let log = Logger(label: "vhdfs")
         let requester = try Requester(credentials: Self.credentials())
@@ -77,7 +79,9 @@ struct Daemon {
             throw error
         }
         log.info("mounted at \(mountPoint)")
+        manager.tell(.ready)
         ending.wait()
+        manager.tell(.stopping)
         let failures = table.endAll()
         ending.conclude()
         log.info("unmounted from \(mountPoint)")
@@ -136,7 +140,8 @@ struct Daemon {
             let options = MountOptions(
                 mountPoint: mountPoint.string,
                 fileSystemName: plan.fileSystemName,
-                extra: plan.fuseOptions
+                extra: plan.fuseOptions,
+                lendsFiles: plan.lendsFiles
             )
             let session = try FUSESession(tree: tree, options: options)
             try session.mount()

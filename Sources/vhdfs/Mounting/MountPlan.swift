@@ -19,6 +19,8 @@ struct MountPlan {
     var manageGroup: UInt32?
     /// Modes and owners of files in volumes count as they stand.
     var keepsPermissions: Bool
+    /// The kernel may read the files of ISO and raw disks by itself.
+    var lendsFiles: Bool
     /// What the local times of FAT are in.
     var timeZone: String
     /// The first field of a line of `/proc/mounts`.
@@ -46,6 +48,7 @@ extension MountPlan {
             (command.stateDirectory ?? options.stateDirectory).map(UserPath.absolute) ?? StateDirectory.standard
         manageGroup = try (command.manageGroup ?? options.manageGroup).map(Self.group)
         keepsPermissions = options.keepsPermissions
+        lendsFiles = options.lendsFiles
         timeZone = try options.timeZone.map(Self.timeZone) ?? "UTC"
         // As fstab has it in its first field: `mount -a` compares.
         fileSystemName = options.fileSystemName ?? Self.fileSystemName(operands, images: self.images)

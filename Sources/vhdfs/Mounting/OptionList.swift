@@ -14,6 +14,8 @@ struct OptionList: Equatable {
     var manageGroup: String?
     /// `inner-permissions`.
     var keepsPermissions = false
+    /// `passthrough`.
+    var lendsFiles = false
     /// `tz=`.
     var timeZone: String?
     /// `fsname=`.
@@ -34,6 +36,7 @@ struct OptionList: Equatable {
         case ("ro", nil): isReadOnly = true
         case ("rw", nil): isReadOnly = false
         case ("inner-permissions", nil): keepsPermissions = true
+        case ("passthrough", nil): lendsFiles = true
         case ("tz", let value?) where !value.isEmpty: timeZone = value
         case ("state-dir", let value?) where !value.isEmpty: stateDirectory = value
         case ("manage-group", let value?) where !value.isEmpty: manageGroup = value
