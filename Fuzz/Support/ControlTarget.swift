@@ -11,7 +11,7 @@ internal import ControlLanguage
 public struct ControlTarget: FuzzedFormat {
     public let name = "ctl"
 
-    private static let textLimit = 140_000
+    private static let textLimit = 70_000
 
     public func run(_ bytes: [UInt8]) throws(FuzzFailure) {
         guard bytes.count > 2 else { return }
@@ -105,7 +105,7 @@ public struct ControlTarget: FuzzedFormat {
             "'it'\\''s' \"\\$\\a\" ''", "detach 'a\n", "attach a ro ro\nattach a sd=D: mode=0\nattach a no-lock=1\n",
         ]
         // One that is longer than a line may be.
-        return lines.map { [7, 0] + $0.utf8 } + [[255, 255] + Array(repeating: UInt8(ascii: "a"), count: 600)]
+        return lines.map { [7, 0] + $0.utf8 } + [[255, 255] + Array(repeating: UInt8(ascii: "a"), count: 520)]
     }
 
     public var words: [String] {

@@ -33,7 +33,8 @@ struct HostileTalk {
     }
 
     func run() throws(FuzzFailure) {
-        let opening = options & 1 == 0 ? Self.frame(.done, Self.opened) : []
+        // It is asked when it starts, and once more.
+        let opening = options & 1 == 0 ? Self.frame(.done, Self.opened) + Self.frame(.done, Self.opened) : []
         let servant = HostileServant(script, after: opening, Self.device, options & 2 == 0 ? .ended : .timeout)
         var launcher = VolumeLauncher(
             program: "child",
@@ -59,7 +60,7 @@ struct HostileTalk {
     private func ask(_ question: UInt8, _ volume: ProcessVolume, _ servant: HostileServant) throws(VolumeError) {
         let file = FileID(rawValue: UInt64(question >> 4))
         do throws(VolumeError) {
-            switch question % 6 {
+            switch (question & 15) % 6 {
             case 0:
                 let attributes = try volume.attributes(of: file)
                 try Self.expectBearable(attributes)
@@ -243,6 +244,11 @@ extension HostileTalk {
                 run.write(to: &$0)
             }
         }
+        // As long as a length can be: what is added to an offset goes past all numbers.
+        let endless = payload {
+            $0.add(UInt64.max)
+            ContentRun(.volume(512), count: .max).write(to: &$0)
+        }
         let stream = payload {
             $0.add(UInt32(3))
             $0.add(UInt64(4))
@@ -266,7 +272,8 @@ extension HostileTalk {
             [0, 3] + [UInt8](repeating: 3, count: 7) + record(1, stream) + record(0, []) + record(0, stream)
                 + record(0, [1, 2, 3, 4]),
             [0, 5] + [UInt8](repeating: 5, count: 7) + record(0, content) + read + record(0, content),
-            [1, 5] + [UInt8](repeating: 5, count: 7) + record(0, opened) + record(1, content) + record(0, []) + read,
+            [1, 5] + [UInt8](repeating: 5, count: 7) + record(8, opened) + record(1, content) + record(0, []) + read,
+            [0, 5] + [UInt8](repeating: 5, count: 7) + record(0, endless),
             [3, 5] + [UInt8](repeating: 5, count: 7) + record(0x82, [16, 0xFF, 0xFF, 0x1F, 0]),
         ]
     }

@@ -20,7 +20,7 @@ enum ShellModel {
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
-    /// A quoted text, an escaped byte, or one that stands for itself.
+    /// A quoted text, an escaped byte, or those that stand for themselves.
     private static func takePart(_ rest: inout ArraySlice<UInt8>) -> [UInt8]? {
         let first = rest.removeFirst()
         switch first {
@@ -39,7 +39,9 @@ enum ShellModel {
             }
             return nil
         default:
-            return [first]
+            let others = rest.prefix { !#" '"\"#.utf8.contains($0) && !isBlank($0) }
+            defer { rest = rest[others.endIndex...] }
+            return [first] + others
         }
     }
 }
