@@ -2,7 +2,7 @@
 
 SWIFT ?= swift
 PREFIX ?= /usr/local
-FUZZ_TARGETS ?= vhd vhdx iso partitions iso9660 udf
+FUZZ_TARGETS ?= vhd vhdx vhdxlog iso partitions iso9660 udf ctl sddl protocol
 FUZZ_SECONDS ?= 60
 DAMAGE_ROUNDS ?= 200
 

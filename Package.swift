@@ -130,8 +130,9 @@ let package = Package(
         .target(
             name: "FuzzSupport",
             dependencies: [
-                "BlockDevice", "ByteIO", "FileSystem", "ISO9660", "ISOFormat", "PartitionTables", "TestSupport", "UDF",
-                "VHDFormat", "VHDXFormat", "Volumes",
+                "BlockDevice", "ByteIO", "ControlLanguage", "FileSystem", "ISO9660", "ISOFormat", "PartitionTables",
+                "Platform", "TestSupport", "UDF", "VHDFormat", "VHDXFormat", "VirtualDisk", "VolumeProcess",
+                "VolumeProtocol", "Volumes", log, system,
             ],
             path: "Fuzz/Support",
             swiftSettings: settings
@@ -200,5 +201,9 @@ if isFuzzing {
         fuzzer("fuzz-iso9660", "ISO9660", needs: ["FuzzDriver"]),
         fuzzer("fuzz-udf", "UDF", needs: ["FuzzDriver"]),
         fuzzer("fuzz-partitions", "Partitions", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-vhdxlog", "VHDXLog", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-ctl", "Control", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-sddl", "SDDL", needs: ["FuzzDriver"]),
+        fuzzer("fuzz-protocol", "Protocol", needs: ["FuzzDriver"]),
     ]
 }

@@ -9,7 +9,7 @@ internal import TestSupport
 /// * What the plain reader of the tests accepts can be opened, and shows the same bytes.
 /// * None of that changes the file.
 /// * What is written is read again, also after closing and opening, and nothing else of the disk changes; what was sound stays sound.
-public struct FuzzTarget: Sendable {
+public struct FuzzTarget: FuzzedDisk {
     /// The name of the program and of the folder of kept inputs.
     public let name: String
     /// Bit of the options: the disk is written to as well.

@@ -7,28 +7,8 @@ internal import TestSupport
 internal import UDF
 internal import Volumes
 
-/// What a fuzzer runs: something with inputs to begin with, and promises to keep.
-public protocol FuzzedFormat: Sendable {
-    /// The name of the program and of the folder of kept inputs.
-    var name: String { get }
-    /// Sound inputs of all kinds, to begin with.
-    var seeds: @Sendable () -> [FuzzInput] { get }
-    /// Runs one input.
-    func run(_ bytes: [UInt8]) throws(FuzzFailure)
-}
-
-extension FuzzTarget: FuzzedFormat {}
-
-/// Everything that is fuzzed.
-public enum FuzzedFormats {
-    /// All of it.
-    public static var all: [any FuzzedFormat] {
-        FuzzTarget.all + [VolumeTarget.iso9660, VolumeTarget.udf, VolumeTarget.partitions]
-    }
-}
-
 /// A reader of volumes as a fuzzer sees it: opening and walking over everything ends, what is told is bounded, and twice the same.
-public struct VolumeTarget: FuzzedFormat {
+public struct VolumeTarget: FuzzedDisk {
     public let name: String
     let mend: @Sendable (inout SparseBytes, UInt8) -> Void
     let look: @Sendable (MemoryDevice) throws(FuzzFailure) -> [String]

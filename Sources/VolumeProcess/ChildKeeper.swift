@@ -9,7 +9,7 @@ internal import Volumes
 /// idles, or is not wanted any more.
 final class ChildKeeper: Sendable {
     private struct State: Sendable {
-        var process: ServantProcess?
+        var process: (any VolumeServant)?
         /// A request is being answered.
         var isBusy = false
         var isClosed = false
@@ -69,13 +69,13 @@ final class ChildKeeper: Sendable {
             defer { state.process = nil }
             return state.process
         }
-        process?.end()
+        process?.end(patience: .zero)
     }
 
     // MARK: Turns
 
     private func withChild<R>(
-        _ body: (ServantProcess) throws(Conversation.Break) -> R
+        _ body: (any VolumeServant) throws(Conversation.Break) -> R
     ) throws(VolumeError) -> R {
         try takeTurn()
         defer {
@@ -105,11 +105,11 @@ final class ChildKeeper: Sendable {
     }
 
     /// What a broken conversation means.
-    private func failure(_ reason: Conversation.Break, _ process: ServantProcess) -> VolumeError {
+    private func failure(_ reason: Conversation.Break, _ process: any VolumeServant) -> VolumeError {
         switch reason {
         case .refused(let error): return error
         case .lost(let words):
-            process.end()
+            process.end(patience: .zero)
             let text = "the process that reads this file system is lost: \(words)"
             let wasClosed = state.update { state in
                 state.process = nil
@@ -128,12 +128,12 @@ final class ChildKeeper: Sendable {
 
     // MARK: Children
 
-    private func conversation(_ process: ServantProcess) -> Conversation {
+    private func conversation(_ process: any VolumeServant) -> Conversation {
         Conversation(process: process, device: device, patience: launcher.patience)
     }
 
     /// The child; a new one if there is none. Only the one whose turn it is calls this.
-    private func child() throws(VolumeError) -> ServantProcess {
+    private func child() throws(VolumeError) -> any VolumeServant {
         let (known, wait) = state.update { state in (state.process, Self.delay(state)) }
         if let known { return known }
         guard wait <= .zero else {
@@ -142,9 +142,9 @@ final class ChildKeeper: Sendable {
                 "\(state.update { $0.lastLoss }); too often, so it is started again only in a while"
             )
         }
-        let process: ServantProcess
+        let process: any VolumeServant
         do {
-            process = try ServantProcess(launcher.program, [launcher.timeZone])
+            process = try launcher.start(launcher.program, [launcher.timeZone])
         } catch {
             throw VolumeError(.reader, "\(launcher.program) can't be started: \(error)")
         }
@@ -169,7 +169,7 @@ final class ChildKeeper: Sendable {
         return state.lostAt + pause - ContinuousClock.now
     }
 
-    private func opening(_ process: ServantProcess) throws(Conversation.Break) -> Opening {
+    private func opening(_ process: any VolumeServant) throws(Conversation.Break) -> Opening {
         let request = VolumeRequest.open(fileSystem, size: device.size, sectorSize: 512)
         let answer = try conversation(process).ask(request) { _ throws(VolumeError) in
             throw VolumeError(.reader, "it sent an answer in parts")
@@ -182,7 +182,7 @@ final class ChildKeeper: Sendable {
     }
 
     /// Ends the child when nobody has asked it for a while.
-    private func watchIdleness(of process: ServantProcess) {
+    private func watchIdleness(of process: any VolumeServant) {
         let limit = launcher.idleLimit
         startThread("volume-idle") { [weak self] in
             while let state = self?.state {
@@ -195,7 +195,7 @@ final class ChildKeeper: Sendable {
                 }
                 if isOver == true { break }
             }
-            process.end()
+            process.end(patience: .zero)
         }
     }
 }

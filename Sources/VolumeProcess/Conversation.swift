@@ -16,7 +16,7 @@ struct Conversation {
         case lost(String)
     }
 
-    let process: ServantProcess
+    let process: any VolumeServant
     let device: any BlockDevice
     let patience: Duration
 
@@ -29,10 +29,7 @@ struct Conversation {
             let (kind, payload) = try receive(deadline)
             switch kind {
             case .need:
-                let start = ContinuousClock.now
-                try answer(payload, deadline, &diskError)
-                // The time of a slow disk is not the child's fault.
-                deadline += ContinuousClock.now - start
+                try answer(payload, &deadline, &diskError)
             case .part:
                 do throws(VolumeError) {
                     try part(payload)
@@ -51,7 +48,7 @@ struct Conversation {
     /// Gives the child bytes of the volume.
     private func answer(
         _ payload: [UInt8],
-        _ deadline: ContinuousClock.Instant,
+        _ deadline: inout ContinuousClock.Instant,
         _ diskError: inout DiskError?
     ) throws(Break) {
         var reader = PayloadReader(payload)
@@ -61,15 +58,16 @@ struct Conversation {
         guard offset < device.size, UInt64(count) <= device.size - offset else {
             return try send(.noBytes, [], deadline)
         }
-        let bytes: [UInt8]
-        do throws(DiskError) {
-            bytes = try device.readBytes(at: offset, count: Int(count))
-        } catch {
+        let start = ContinuousClock.now
+        let bytes = Result { () throws(DiskError) in try device.readBytes(at: offset, count: Int(count)) }
+        // The time of a slow disk is not the child's fault. That in which it does not take the bytes is.
+        deadline += ContinuousClock.now - start
+        switch bytes {
+        case .success(let bytes): try send(.bytes, bytes, deadline)
+        case .failure(let error):
             diskError = diskError ?? error
-            return try send(.noBytes, [], ContinuousClock.now + patience)
+            try send(.noBytes, [], deadline)
         }
-        // Not by the deadline of the request, which a slow disk may have used up.
-        try send(.bytes, bytes, ContinuousClock.now + patience)
     }
 
     private func failure(_ payload: [UInt8]) throws(Break) -> VolumeError {

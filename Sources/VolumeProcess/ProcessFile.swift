@@ -30,6 +30,8 @@ final class ProcessFile: FileInRuns {
         self.device = device
         self.keeper = keeper
         self.chunks = chunks
+        // As of attributes: no file is longer, and no place in it plus one on the volume goes past all numbers.
+        guard size <= UInt64(Int64.max) else { throw ProcessVolume.unreadable }
         var starts: [UInt64] = []
         starts.reserveCapacity(runs.count)
         var position: UInt64 = 0

@@ -118,7 +118,12 @@ extension FileAttributes {
             times.append(Timestamp(seconds: seconds, nanoseconds: nanoseconds))
         }
         let device = DeviceNumber(major: try reader.integer(), minor: try reader.integer())
-        guard size <= UInt64(Int64.max), permissions <= 0o7777 else { throw Malformed() }
+        guard size <= UInt64(Int64.max), permissions <= 0o7777, known < 16 else { throw Malformed() }
+        // What is not known is zero, so that each value is written in one way only.
+        let isZero = [permissions == 0, owner == 0, group == 0, device == DeviceNumber(major: 0, minor: 0)]
+        for (index, isZero) in isZero.enumerated() where known >> UInt8(index) & 1 == 0 {
+            guard isZero else { throw Malformed() }
+        }
         self.init(
             kind: kind,
             size: size,

@@ -43,7 +43,7 @@ public struct Folder: Sendable {
     ) throws(VolumeError) {
         guard file.isValid else { throw VolumeError(.damaged, "an entry names file \(file.rawValue), which can't be") }
         guard let start = UInt32(exactly: names.count), let count = UInt16(exactly: name.count),
-            entries.count < Self.maximumCount
+            entries.count < Self.maximumCount, names.count <= Self.nameBytesLimit
         else { throw VolumeError(.limit, "a folder has more than \(Self.maximumCount) names, or too long ones") }
         names.append(contentsOf: name)
         entries.append(
@@ -72,4 +72,6 @@ public struct Folder: Sendable {
 
     /// The most names that a folder may have.
     public static let maximumCount = 1_000_000
+    /// The most bytes that all its names may have; Linux shows none of more than 255 bytes.
+    private static let nameBytesLimit = 255 * maximumCount
 }

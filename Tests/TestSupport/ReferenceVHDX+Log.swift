@@ -1,5 +1,13 @@
 internal import ByteIO
 
+extension ReferenceVHDX {
+    /// The file as its log leaves it, and how many entries were replayed; nothing behind the log is looked at.
+    public static func replayed(_ file: SparseBytes) throws -> (content: SparseBytes, entries: Int) {
+        let (content, entries) = try ReferenceLog(file, ReferenceHeader.current(of: file)).replayed()
+        return (content, entries)
+    }
+}
+
 /// The log of a VHDX file (§3.7).
 struct ReferenceLog {
     private struct Entry {
@@ -32,9 +40,12 @@ struct ReferenceLog {
             "the file has \(file.count) bytes of \(head.flushedFileOffset) flushed ones"
         )
         var content = file
-        if head.lastFileOffset > content.count { content.resize(to: head.lastFileOffset) }
+        // Entry by entry the file grows, and no entry makes it shorter.
+        let wanted = entries.map(\.lastFileOffset).max() ?? 0
+        if wanted > content.count { content.resize(to: wanted) }
         for entry in entries {
-            for change in entry.changes {
+            // No bytes are nowhere.
+            for change in entry.changes where !change.range.isEmpty {
                 try ReferenceVHDX.require(
                     change.range.lowerBound >= 192 << 10 && change.range.upperBound <= content.count
                         && !change.range.overlaps(log),
@@ -60,7 +71,7 @@ struct ReferenceLog {
         for start in all.keys.sorted() {
             var run: [Entry] = []
             var position = start
-            while let entry = all[position], run.isEmpty || entry.sequence == (run.last?.sequence ?? 0) + 1,
+            while let entry = all[position], run.isEmpty || entry.sequence == (run.last?.sequence ?? 0) &+ 1,
                 run.reduce(entry.length, { $0 + $1.length }) <= length
             {
                 run.append(entry)

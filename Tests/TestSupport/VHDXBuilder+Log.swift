@@ -87,7 +87,7 @@ extension VHDXBuilder {
     }
 
     /// Writes the log into its ring.
-    func putLog(into built: inout BuiltVHDX) {
+    public func putLog(into built: inout BuiltVHDX) {
         let entries = logEntries + hiddenEntries(takenFrom: &built)
         var position = entries.first?.position ?? 0
         let tail = position

@@ -216,6 +216,39 @@ struct VolumeProcessTests {
     }
 
     /// It is started again at the next use, but not for ever at once.
+    /// The time of the disk is not the reader's fault; that in which it does not take what it has asked for is.
+    @Test func aReaderThatTakesBytesSlowlyIsEnded() throws {
+        let body = """
+            def handle(verb, payload):
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                while True:
+                    send(16, struct.pack('<QI', 0, 1 << 20))
+                    time.sleep(1.2)
+                    frame()
+            """
+        try withReader(body, patience: .seconds(2), size: 1 << 20) { open, _, _ in
+            let volume = try open()
+            defer { volume.close() }
+            expectLoss("did not answer for 2 seconds") { _ = try volume.attributes(of: FileID(rawValue: 7)) }
+        }
+    }
+
+    /// A folder of so many bytes of names is no folder: it would cost the daemon gigabytes.
+    @Test func aFolderOfEndlessNamesIsRefused() throws {
+        let body = """
+            def handle(verb, payload):
+                name = b'n' * 65000
+                entry = struct.pack('<BBBQH', 0, 0, 1, 7, len(name)) + name
+                for i in range(1 << 20): part(entry * 30)
+                done(struct.pack('<BQ', 0, 0))
+            """
+        try withReader(body, patience: .seconds(60)) { open, _, _ in
+            let volume = try open()
+            defer { volume.close() }
+            expectLoss("names") { _ = try volume.folder(FileID(rawValue: 5)) }
+        }
+    }
+
     @Test func startsBackOff() throws {
         try withReader("def handle(verb, payload): os._exit(1)") { open, _, starts in
             let volume = try open()

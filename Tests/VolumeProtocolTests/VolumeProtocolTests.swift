@@ -44,6 +44,17 @@ struct VolumeProtocolTests {
         }
     }
 
+    /// Bytes that no one would have written are not read: those of fields that are not known (permissions, owner, group, device), and of more.
+    @Test(arguments: [(1, 0x10), (1, 0xFF), (2, 1), (25, 1), (30, 1), (80, 1), (87, 1)])
+    func attributesAreWrittenInOneWay(_ offset: Int, _ byte: UInt8) throws {
+        var writer = PayloadWriter()
+        FileAttributes(kind: .regular, size: 1, allocatedBytes: 0, modified: Timestamp(seconds: 0)).write(to: &writer)
+        var bytes = writer.bytes
+        bytes[offset] = byte
+        var reader = PayloadReader(bytes)
+        #expect(throws: Malformed.self) { try FileAttributes(&reader) }
+    }
+
     @Test(arguments: [
         ContentRun(.volume(1 << 40), count: 7), ContentRun(.hole, count: .max), ContentRun(.child, count: 0),
         ContentRun(.lost, count: 3),

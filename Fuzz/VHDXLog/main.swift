@@ -1,0 +1,3 @@
+internal import FuzzDriver
+
+fuzz("vhdxlog")
