@@ -21,18 +21,17 @@ enum DiskKind: CaseIterable, Sendable, CustomStringConvertible {
 
     // MARK: The formats, each by one door
 
-    /// Opens what stands above `parents` as the program does. A VHDX's log is emptied by `finish` only.
-    func open(_ file: any HostFile, parents: [MemoryFile], writable: Bool) throws -> Chain {
-        let leaf: any ImageLayer
-        var below: [any ImageLayer] = []
+    /// Opens a file as the program does. A VHDX's log is emptied by `finish` only.
+    func layer(_ file: any HostFile, writable: Bool) throws -> any ImageLayer {
         if isVHDX {
-            leaf = try VHDXImage.open(file, options: VHDXOpenOptions(isWritable: writable, checkpointDelay: nil))
-            for parent in parents { below.append(try VHDXImage.open(parent)) }
-        } else {
-            leaf = try VHDImage.open(file, options: VHDOpenOptions(writable: writable))
-            for parent in parents { below.append(try VHDImage.open(parent, options: VHDOpenOptions())) }
+            return try VHDXImage.open(file, options: VHDXOpenOptions(isWritable: writable, checkpointDelay: nil))
         }
-        return Chain(leaf: leaf, parents: below, isReadOnly: !writable)
+        return try VHDImage.open(file, options: VHDOpenOptions(writable: writable))
+    }
+
+    /// Opens a file above its parent.
+    func open(_ file: any HostFile, over parents: [any ImageLayer], writable: Bool) throws -> Chain {
+        Chain(leaf: try layer(file, writable: writable), parents: parents, isReadOnly: !writable)
     }
 
     /// What `vhdfs check` calls damage in a file that a power cut has left.
@@ -71,7 +70,6 @@ struct TestDisk: Sendable {
 
     var leafName: String { kind.isVHDX ? "leaf.vhdx" : "leaf.vhd" }
     var parentName: String { kind.isVHDX ? "parent.vhdx" : "parent.vhd" }
-    var parents: [MemoryFile] { parent.map { [MemoryFile($0, path: parentName)] } ?? [] }
 
     init(_ kind: DiskKind, using random: inout SeededGenerator) {
         self.kind = kind

@@ -26,7 +26,7 @@ struct PowerCutTests {
         var promises = 0
         let share =
             Self.wanted == nil
-            ? Share(chances: 2, recovery: 20, others: 300) : Share(chances: 12, recovery: 40, others: 500)
+            ? Share(chances: 2, recovery: 40, others: 300) : Share(chances: 4, recovery: 40, others: 500)
         var seed: UInt64 = 0
         repeat {
             seed += 1
@@ -43,7 +43,7 @@ struct PowerCutTests {
 
     /// Every moment of a session: what a killed process leaves, and what a power cut may leave. Returns how many states there were.
     private func check(_ session: Session, _ share: Share, using random: inout SeededGenerator) throws -> Int {
-        let (recording, judge) = (session.recording, Judge(session))
+        let (recording, judge) = (session.recording, try Judge(session))
         var base = recording.base
         var states = 0
         for count in 0...recording.operations.count {

@@ -89,15 +89,13 @@ public struct Recording: Sendable {
             case .write(let offset, let bytes):
                 let end = offset + UInt64(bytes.count)
                 if end > length, isDurable || keepsLength(index) { length = end }
-                for (unit, range) in Self.units(of: offset..<end) where isDurable || keeps(index, unit) {
+                for range in Self.runs(of: offset..<end, where: { isDurable || keeps(index, $0) }) {
                     let piece = bytes[Int(range.lowerBound - offset)..<Int(range.upperBound - offset)]
                     content.store(Array(piece), at: range.lowerBound)
                 }
             case .zero(let range):
-                for (unit, range) in Self.units(of: range.clamped(to: 0..<content.count))
-                where isDurable || keeps(index, unit) {
-                    content.zero(range)
-                }
+                let range = range.clamped(to: 0..<content.count)
+                for run in Self.runs(of: range, where: { isDurable || keeps(index, $0) }) { content.zero(run) }
             case .truncate(let size):
                 if isDurable || keepsLength(index) {
                     length = size
@@ -147,10 +145,18 @@ public struct Recording: Sendable {
         }
     }
 
-    private static func units(of range: Range<UInt64>) -> [(unit: UInt64, range: Range<UInt64>)] {
+    /// The runs of units in a range that are kept.
+    private static func runs(of range: Range<UInt64>, where isKept: (UInt64) -> Bool) -> [Range<UInt64>] {
         guard !range.isEmpty else { return [] }
-        return (range.lowerBound / unit...(range.upperBound - 1) / unit).map { number in
-            (number, (number * unit..<(number + 1) * unit).clamped(to: range))
+        var runs: [Range<UInt64>] = []
+        for number in range.lowerBound / unit...(range.upperBound - 1) / unit where isKept(number) {
+            let piece = (number * unit..<(number + 1) * unit).clamped(to: range)
+            if let last = runs.last, last.upperBound == piece.lowerBound {
+                runs[runs.count - 1] = last.lowerBound..<piece.upperBound
+            } else {
+                runs.append(piece)
+            }
         }
+        return runs
     }
 }
