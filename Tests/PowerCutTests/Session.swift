@@ -27,9 +27,12 @@ struct Session {
                 try Self.divide(program, diary, disk, parts)
                 for round in 0..<2 {
                     try Self.work(program, diary, disk, parts, steps: steps / 2, seed: seed &+ UInt64(round) << 32)
+                    // The last writer has closed its files: complete, though it is still attached.
+                    try Self.checkClosed(recorder.content, diary, disk, parts)
                 }
                 try diary.promise { try program.control("detach leaf") }
             }
+            try Self.checkClosed(recorder.content, diary, disk, parts)
             guard try scratch.read(disk.leafName) == recorder.content else {
                 throw TestSupportError("the recording is not what happened to the file")
             }
@@ -90,6 +93,22 @@ struct Session {
         }
         reader.closeEarly()
         diary.promise { for writer in writers { writer.close() } }
+    }
+
+    /// What is left when nobody writes is in good order, and shows what was written last.
+    private static func checkClosed(
+        _ content: SparseBytes,
+        _ diary: Diary,
+        _ disk: TestDisk,
+        _ parts: [Range<UInt64>]
+    ) throws {
+        let shown = try disk.kind.referenceDisk(content, over: disk.below, isClosed: true)
+        for (number, part) in parts.enumerated() {
+            let wanted = diary.allowed(number, after: .max).last ?? disk.shown
+            if let index = differingIndex(shown[part], wanted[part]) {
+                throw TestSupportError("byte \(part.lowerBound + UInt64(index)) differs in the closed image")
+            }
+        }
     }
 
     /// What each part may show after a power cut behind `count` operations.
