@@ -5,8 +5,10 @@ PREFIX ?= /usr/local
 FUZZ_TARGETS ?= vhd vhdx vhdxlog iso partitions iso9660 udf ctl sddl protocol
 FUZZ_SECONDS ?= 60
 DAMAGE_ROUNDS ?= 200
+POWERCUT_STATES ?= 100000
+KILL_ROUNDS ?= 200
 
-.PHONY: help run build bench bench-instructions install test check format lint test-thread test-address fuzz damage packages-build packages-test clean
+.PHONY: help run build bench bench-instructions install test check format lint test-thread test-address fuzz damage powercut kill packages-build packages-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -45,8 +47,8 @@ test: packages-test ## Install what the tests need and run them all
 	@PATH="$$($(SWIFT) build --show-bin-path):$$PATH" scripts/test-readme
 	@scripts/install-dissect > /dev/null || echo 'dissect.hypervisor can not be installed; tests that compare with it are skipped'
 	@# What only computes first: beside it, tests that wait for other processes would wait for too long.
-	$(SWIFT) test --skip-build --filter 'FormatTests|FuzzTests'
-	$(SWIFT) test --skip-build --skip 'FormatTests|FuzzTests'
+	$(SWIFT) test --skip-build --filter 'FormatTests|FuzzTests|PowerCutTests'
+	$(SWIFT) test --skip-build --skip 'FormatTests|FuzzTests|PowerCutTests'
 
 check: lint ## Format, lint, warnings, leftovers
 	$(SWIFT) build
@@ -70,6 +72,12 @@ fuzz: packages-build ## Look for inputs that break a promise: FUZZ_TARGETS="vhd 
 
 damage: packages-test ## Damage volumes of all kinds at random, look at all of each: DAMAGE_ROUNDS=200 of each kind
 	VHDFS_TEST_SEEDS=$(DAMAGE_ROUNDS) $(SWIFT) test --filter 'VolumeSafetyMountTests/damage'
+
+powercut: packages-test ## Cut the power under mounted disks: POWERCUT_STATES=100000 states of the image, a quarter for each kind of disk
+	VHDFS_POWERCUT_STATES=$$(($(POWERCUT_STATES) / 4)) $(SWIFT) test --filter PowerCutTests
+
+kill: packages-test ## Kill the daemon under load and mount again: KILL_ROUNDS=200
+	VHDFS_TEST_SEEDS=$(KILL_ROUNDS) $(SWIFT) test --filter KillMountTests
 
 clean: ## Remove what was built
 	rm -rf .build .build-thread .build-address .build-fuzz

@@ -166,6 +166,15 @@ let package = Package(
         ),
         tests(of: "ISO9660", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
         tests(of: "UDF", needs: ["BlockDevice", "ByteIO", "FileSystem", "Volumes"]),
+        // The whole program but for its command line, mounted, above image files of which every change is recorded.
+        .testTarget(
+            name: "PowerCutTests",
+            dependencies: [
+                "BlockDevice", "ByteIO", "DiskTree", "FUSEServer", "Platform", "TestSupport", "VHDFormat", "VHDXFormat",
+                "VirtualDisk", "VolumeTree", "Volumes", "vhdfs", log, system,
+            ],
+            swiftSettings: settings
+        ),
         // Drives the built binary on real mounts, and needs none of its modules.
         .testTarget(
             name: "MountTests",

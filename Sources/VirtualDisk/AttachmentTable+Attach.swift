@@ -82,7 +82,8 @@ extension AttachmentTable {
             opener: configuration.opener,
             requester: requester,
             words: words,
-            cancellation: cancellation
+            cancellation: cancellation,
+            fileLayer: configuration.fileLayer
         )
         defer { configuration.opener.rest() }
         let isReadOnly = flags.contains(.readOnly)

@@ -1,4 +1,4 @@
-internal import BlockDevice
+package import BlockDevice
 public import ControlLanguage
 public import Logging
 public import Platform
@@ -34,6 +34,20 @@ public final class AttachmentTable: Sendable {
         }
     }
 
+    /// What is put between the images and their files: nothing, but in tests, which record there what reaches the host.
+    package struct FileLayer: Sendable {
+        /// Asked once for each file that an attach opens.
+        package let over: @Sendable (PosixFile) -> any HostFile
+
+        /// Makes a layer.
+        package init(over: @escaping @Sendable (PosixFile) -> any HostFile) {
+            self.over = over
+        }
+
+        /// The file as it is.
+        package static let none = FileLayer { $0 }
+    }
+
     /// What the table needs to know of its surroundings.
     public struct Configuration: Sendable {
         /// Who may attach and detach.
@@ -46,6 +60,8 @@ public final class AttachmentTable: Sendable {
         public var isReadOnly: Bool
         /// The mount point, for messages and for finding out who has files open.
         public var mountPoint: FilePath
+        /// For tests.
+        package var fileLayer = FileLayer.none
 
         /// Makes a configuration.
         public init(

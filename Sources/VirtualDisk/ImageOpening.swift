@@ -9,8 +9,8 @@ struct OpenImage: Sendable {
     /// Without symbolic links, as it was when it was opened.
     let path: FilePath
     let status: FileStatus
-    /// What `PosixFile` and messages call it.
-    let file: PosixFile
+    /// Its bytes.
+    let file: any HostFile
 }
 
 /// Opens image files for one attach: with the rights of the one who asked, and no longer than that one waits.
@@ -19,6 +19,7 @@ struct ImageOpening {
     let requester: Requester
     let words: AttachWords
     let cancellation: Cancellation?
+    var fileLayer = AttachmentTable.FileLayer.none
 
     /// Opens one file.
     ///
@@ -42,7 +43,7 @@ struct ImageOpening {
                 descriptor: descriptor,
                 path: real,
                 status: try descriptor.status(),
-                file: PosixFile(descriptor, path: real.string)
+                file: fileLayer.over(PosixFile(descriptor, path: real.string))
             )
         } catch let error as OpenError {
             throw Self.explain(error, path)

@@ -36,6 +36,33 @@ struct RecordingTests {
         #expect(all == recording.content(after: 6))
     }
 
+    /// A sync stands for what had ended when it began: not for a write that was under way.
+    @Test func aSyncLeavesOutWhatRunsBesideIt() throws {
+        let recording = Recording(
+            start: SparseBytes([UInt8](repeating: 1, count: 1536)),
+            operations: [
+                .write(offset: 0, bytes: [UInt8](repeating: 2, count: 512)),
+                .write(offset: 512, bytes: [UInt8](repeating: 3, count: 512)),
+                .synchronize,
+                .write(offset: 1024, bytes: [UInt8](repeating: 4, count: 512)),
+            ],
+            // The first write ends behind the sync, which ends behind the last write.
+            ends: [3, 2, 4, 4]
+        )
+        func firstBytes(after count: Int, _ keeps: Bool) -> [UInt8] {
+            let state = recording.crashed(after: count, keepsLength: { _ in keeps }, keeps: { _, _ in keeps })
+            return [0, 512, 1024].map { state[$0..<$0 + 1][0] }
+        }
+        #expect(firstBytes(after: 3, false) == [1, 1, 1])
+        #expect(firstBytes(after: 4, false) == [1, 3, 1])
+        #expect(firstBytes(after: 4, true) == [2, 3, 4])
+        #expect(recording.durableCount(after: 4) == 0)
+        var base = recording.base
+        recording.advance(&base, to: 4)
+        let lost = recording.crashed(after: 4, on: base, keepsLength: { _ in false }, keeps: { _, _ in false })
+        #expect(lost[512..<513] == [3])
+    }
+
     @Test func writesTearBetweenUnits() throws {
         let recording = try recorded()
         let torn = recording.crashed(after: 3, keepsLength: { _ in true }, keeps: { _, unit in unit == 1 })

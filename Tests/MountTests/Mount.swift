@@ -18,14 +18,7 @@ final class Mount {
     private let options: [String]
     private var daemon: RunningCommand
 
-    /// The program that the tests were built with, or `VHDFS_BINARY`.
-    static let binary: String = {
-        if let path = unsafe getenv("VHDFS_BINARY") { return unsafe String(cString: path) }
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        let program = String(decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
-        return program.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/vhdfs"
-    }()
+    static let binary = BuiltProgram.vhdfs
 
     fileprivate init(_ scratch: ScratchFolder, path: String, options: [String]) throws {
         self.scratch = scratch
