@@ -100,7 +100,7 @@ struct FastPathMountTests {
     /// The daemon can be stopped, and the disk is still read; and no program sees more than the disk, whatever it tries.
     @Test(arguments: ["raw", "iso"])
     func theKernelReadsRawAndISOByItself(_ kind: String) throws {
-        try withMount { mount in
+        try withMount("-o", "passthrough") { mount in
             try mount.check(
                 """
                 test "$(uname -r | awk -F. '{ print ($1 > 6 || $1 == 6 && $2 >= 9) }')" = 1 || exit 0
