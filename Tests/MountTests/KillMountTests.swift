@@ -5,7 +5,7 @@ import Testing
 /// other byte is an old or a new one. `make kill` runs many rounds.
 @Suite(.enabled(if: canMount, needsRoot))
 struct KillMountTests {
-    @Test("Killed under load", .timeLimit(.minutes(5)), arguments: SeededGenerator.seeds(3))
+    @Test("Killed under load", arguments: SeededGenerator.seeds(3))
     func killedUnderLoad(_ seed: UInt64) throws {
         try withMount { mount in
             try Self.makeImages(in: mount)
