@@ -115,6 +115,8 @@ struct HelperOpenerTests {
             opener.rest()
             let before = try descriptors(of: getpid()).count
             do {
+                // The one that will hang has served before.
+                _ = try opener.read(FilePath(folder + "/b"), as: user)
                 let cancellation = try Cancellation()
                 startThread("cancel") {
                     // Cancelled when the process that opens hangs, and one beside it does not.
