@@ -22,7 +22,7 @@ struct Daemon {
     func run() throws(AttachError) {
         let background = plan.isForeground ? nil : try Background.enter()
         Ending.signals.block()
-        SignalSet.ignoreBrokenPipes()
+        SignalSet.ignoreRefusedWrites()
         (plan.isForeground ? LogTarget.standardError : .system).install(level: plan.logLevel)
         Surroundings.leaveWorkingDirectory()
 
