@@ -5,8 +5,9 @@ PREFIX ?= /usr/local
 FUZZ_TARGETS ?= vhd vhdx iso partitions iso9660 udf
 FUZZ_SECONDS ?= 60
 DAMAGE_ROUNDS ?= 200
+SOAK_SECONDS ?= 3600
 
-.PHONY: help run build install test check format lint test-thread test-address fuzz damage packages-build packages-test clean
+.PHONY: help run build install test check format lint test-thread test-address fuzz damage soak packages-build packages-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -60,6 +61,9 @@ fuzz: packages-build ## Look for inputs that break a promise: FUZZ_TARGETS="vhd 
 
 damage: packages-test ## Damage volumes of all kinds at random, look at all of each: DAMAGE_ROUNDS=200 of each kind
 	VHDFS_TEST_SEEDS=$(DAMAGE_ROUNDS) $(SWIFT) test --filter 'VolumeSafetyMountTests/damage'
+
+soak: packages-test ## 64 images under 32 clients that attach, read, write, are interrupted and killed: SOAK_SECONDS=3600
+	VHDFS_SOAK_SECONDS=$(SOAK_SECONDS) $(SWIFT) test --filter 'LoadMountTests'
 
 clean: ## Remove what was built
 	rm -rf .build .build-thread .build-address .build-fuzz
