@@ -32,11 +32,16 @@ struct LoadMountTests {
     private func makeImages(_ mount: Mount) throws {
         try mount.scratch.makeFolder("images")
         try mount.scratch.makeFolder("models")
+        // A folder for each, so that the search for children before each first write is short.
+        func place(_ name: String) throws -> String {
+            try mount.scratch.makeFolder("images/\(name).folder")
+            return "images/\(name).folder/\(name)"
+        }
         func model(_ disk: SparseBytes, _ name: String) throws { try mount.scratch.write(disk, to: "models/\(name)") }
         for number in 0..<24 {
             let name = "\(number).vhd"
             let builder = try mount.makeVHD(
-                "images/\(name)",
+                place(name),
                 number % 3 == 0 ? .fixed : .dynamic,
                 fill: UInt8(1 + number)
             )
@@ -44,7 +49,7 @@ struct LoadMountTests {
         }
         for number in 0..<12 {
             let builder = try mount.makeVHDX(
-                "images/\(number).vhdx",
+                place("\(number).vhdx"),
                 number % 4 == 0 ? .fixed : .dynamic,
                 fill: UInt8(1 + number)
             )
@@ -55,7 +60,7 @@ struct LoadMountTests {
             var builder = ISOBuilder.iso9660(size: 1 << 20)
             builder.put([UInt8](repeating: UInt8(1 + number), count: 300_000), at: 500_000)
             let name = number % 2 == 0 ? "\(number).iso" : "\(number).raw"
-            try mount.scratch.write(builder.content, to: "images/\(name)")
+            try mount.scratch.write(builder.content, to: place(name))
             try model(builder.content, name)
         }
     }
@@ -63,20 +68,22 @@ struct LoadMountTests {
     /// A parent, and a child that the clients use.
     private func makeChain(_ number: Int, _ mount: Mount) throws {
         let fill = UInt8(100 + number)
+        let folder = "images/chain\(number).folder"
+        try mount.scratch.makeFolder(folder)
         if number % 2 == 0 {
-            let parent = try mount.makeVHD("images/parent\(number).vhd", fill: fill)
+            let parent = try mount.makeVHD("\(folder)/parent\(number).vhd", fill: fill)
             var child = VHDBuilder(.differencing, size: 1 << 20)
             child.blockSize = 65_536
             child.uniqueID = [UInt8](repeating: fill, count: 15) + [1]
             child.setParent(parent, file: "parent\(number).vhd")
-            try mount.scratch.write(child.build().content, to: "images/child\(number).vhd")
+            try mount.scratch.write(child.build().content, to: "\(folder)/child\(number).vhd")
             try mount.scratch.write(child.shown(over: parent.shown()), to: "models/child\(number).vhd")
         } else {
-            let parent = try mount.makeVHDX("images/parent\(number).vhdx", fill: fill)
+            let parent = try mount.makeVHDX("\(folder)/parent\(number).vhdx", fill: fill)
             var child = VHDXBuilder(.differencing, disk: SparseBytes(count: 8 << 20), blockSize: 1 << 20)
             child.dataWriteGUID = [UInt8](repeating: fill, count: 15) + [1]
             child.setParent(parent, file: "parent\(number).vhdx")
-            try mount.scratch.write(child.build().content, to: "images/child\(number).vhdx")
+            try mount.scratch.write(child.build().content, to: "\(folder)/child\(number).vhdx")
             try mount.scratch.write(child.shown(over: parent.shown()), to: "models/child\(number).vhdx")
         }
     }
