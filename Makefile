@@ -7,8 +7,9 @@ FUZZ_SECONDS ?= 60
 DAMAGE_ROUNDS ?= 200
 POWERCUT_STATES ?= 100000
 KILL_ROUNDS ?= 200
+SOAK_SECONDS ?= 3600
 
-.PHONY: help run build bench bench-instructions install test check format lint test-thread test-address fuzz damage powercut kill packages-build packages-test clean
+.PHONY: help run build bench bench-instructions install test check format lint test-thread test-address fuzz damage powercut kill soak packages-build packages-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -78,6 +79,9 @@ powercut: packages-test ## Cut the power under mounted disks: POWERCUT_STATES=10
 
 kill: packages-test ## Kill the daemon under load and mount again: KILL_ROUNDS=200
 	VHDFS_TEST_SEEDS=$(KILL_ROUNDS) $(SWIFT) test --filter KillMountTests
+
+soak: packages-test ## 64 images under 32 clients that attach, read, write, are interrupted and killed: SOAK_SECONDS=3600
+	VHDFS_SOAK_SECONDS=$(SOAK_SECONDS) $(SWIFT) test --filter 'LoadMountTests'
 
 clean: ## Remove what was built
 	rm -rf .build .build-thread .build-address .build-fuzz

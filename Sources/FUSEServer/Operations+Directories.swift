@@ -3,7 +3,7 @@ internal import FileSystem
 internal import Glibc
 internal import SystemPackage
 
-/// OPENDIR: the listing of this moment is what all READDIRs of the handle see.
+/// OPENDIR: the listing of this moment is what all READDIRs of the handle see, until it is rewound.
 func openDirectory(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ info: UnsafeMutablePointer<fuse_file_info>?) {
     unsafe answer(handle) { request, server throws(Errno) in
         let directory = NodeID(rawValue: node)
@@ -24,7 +24,7 @@ func readDirectory(
     _ offset: off_t,
     _ info: UnsafeMutablePointer<fuse_file_info>?
 ) {
-    unsafe fillListing(handle, size, offset, info) { request, directory, index, place, room in
+    unsafe fillListing(handle, node, size, offset, info) { request, directory, index, place, room in
         let entry = directory.entry(at: index)
         var attributes = fuse_entry_param(entry).attr
         return unsafe fuse_add_direntry(request.handle, place, room, entry.name, &attributes, off_t(index + 1))
@@ -41,7 +41,7 @@ func readDirectoryWithAttributes(
     _ offset: off_t,
     _ info: UnsafeMutablePointer<fuse_file_info>?
 ) {
-    unsafe fillListing(handle, size, offset, info) { request, directory, index, place, room in
+    unsafe fillListing(handle, node, size, offset, info) { request, directory, index, place, room in
         let entry = directory.entry(at: index)
         var parameters = directory.lookup(at: index).map { fuse_entry_param($0) } ?? fuse_entry_param(entry)
         return unsafe fuse_add_direntry_plus(
@@ -68,16 +68,25 @@ func releaseDirectory(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ info: UnsafeM
 /// `add` says how many bytes a name needs; what needs more than the room that is left has not been added.
 private func fillListing(
     _ handle: fuse_req_t?,
+    _ node: fuse_ino_t,
     _ size: Int,
     _ offset: off_t,
     _ info: UnsafeMutablePointer<fuse_file_info>?,
-    add: (Request, DirectoryHandle, Int, UnsafeMutablePointer<CChar>?, Int) -> Int
+    add: (Request, Listing, Int, UnsafeMutablePointer<CChar>?, Int) -> Int
 ) {
     guard let request = unsafe Request(handle), let number = unsafe info?.pointee.fh else { return }
-    let wasFound: Void? = HandleTable<DirectoryHandle>.with(number) { directory in
+    let wasFound: Void? = HandleTable<DirectoryHandle>.with(number) { open in
+        let first = max(0, Int(offset))
+        let directory: Listing
+        do throws(Errno) {
+            directory = try open.listing(from: first) { () throws(Errno) in
+                try request.server.tree.list(NodeID(rawValue: node))
+            }
+        } catch {
+            return request.fail(error)
+        }
         unsafe ReplyBuffer.withBytes(size) { buffer in
             var used = 0
-            let first = max(0, Int(offset))
             for index in first..<max(first, directory.count) {
                 let place = unsafe buffer.baseAddress?.advanced(by: used).assumingMemoryBound(to: CChar.self)
                 let room = buffer.count - used

@@ -8,10 +8,19 @@ func lookup(_ handle: fuse_req_t?, _ directory: fuse_ino_t, _ name: UnsafePointe
         guard let bytes = unsafe name, let name = unsafe String(validatingCString: bytes) else {
             throw .noSuchFileOrDirectory
         }
-        let entry = try server.tree.lookup(name, in: NodeID(rawValue: directory))
+        let entry: Entry
+        do throws(Errno) {
+            entry = try server.tree.lookup(name, in: NodeID(rawValue: directory))
+        } catch {
+            let isTooLong = error == .noSuchFileOrDirectory && name.utf8.count > usualNameLimit
+            throw isTooLong ? .fileNameTooLong : error
+        }
         if !request.reply(entry) { server.tree.forget(entry.node, count: 1) }
     }
 }
+
+/// What `statvfs` tells (`f_namemax`). Volumes may have longer names, in UTF-8, and the kernel takes 1024 bytes; so it tells only why there is none.
+let usualNameLimit = 255
 
 /// FORGET; it has no answer.
 func forget(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ count: UInt64) {

@@ -121,7 +121,7 @@ extension Request {
         answer.f_blocks = UInt(statistics.totalBytes / block)
         answer.f_bfree = UInt(statistics.freeBytes / block)
         answer.f_files = UInt(statistics.nodes)
-        answer.f_namemax = 255
+        answer.f_namemax = UInt(usualNameLimit)
         unsafe fuse_reply_statfs(handle, &answer)
     }
 }

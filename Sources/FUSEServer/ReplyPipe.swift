@@ -1,6 +1,7 @@
 internal import CFuse
 internal import Glibc
 internal import Platform
+internal import SystemPackage
 
 /// A worker's pipe, through which the bytes of a file go to the kernel without being copied by us.
 ///
@@ -63,9 +64,14 @@ final class ReplyPipe {
             return false
         }
         let sent = cfuse_splice(output.rawValue, nil, device, length, 0)
-        if sent != length { Self.discardOwn() }
-        // Also when that has failed: then the request is gone, or the kernel has ended it with an error.
-        request.forget()
+        if sent == length {
+            request.forget()
+        } else {
+            // Mostly the request is gone, or the kernel has ended it with an error, and this one is passed over. But if the kernel had no memory even
+            // to look at the reply, the caller waits for ever for another.
+            Self.discardOwn()
+            request.fail(.ioError)
+        }
         return true
     }
 

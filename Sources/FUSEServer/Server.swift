@@ -1,6 +1,8 @@
 internal import FileSystem
 internal import Glibc
+internal import Platform
 internal import Synchronization
+internal import SystemPackage
 
 /// What the operations work on: the tree, and what is open of it.
 final class Server: Sendable {
@@ -58,8 +60,33 @@ final class FileHandle: Sendable {
     }
 }
 
-/// A directory that is open: what it held at that time, behind its own two names.
+/// A directory that is open.
 final class DirectoryHandle: Sendable {
+    private let inode: UInt64
+    private let state: Locked<(listing: Listing, hasBegun: Bool)>
+
+    init(_ content: any OpenDirectory, inode: UInt64) {
+        self.inode = inode
+        state = Locked((Listing(content, inode: inode), false))
+    }
+
+    var isLasting: Bool { state.withLock { $0.listing.isLasting } }
+
+    /// What a read from `index` on sees: what the directory held when it was opened, or rewound since; then `list` tells what that is.
+    func listing(from index: Int, list: () throws(Errno) -> any OpenDirectory) throws(Errno) -> Listing {
+        let (known, isRewound) = state.withLock { state in
+            defer { state.hasBegun = true }
+            return (state.listing, index == 0 && state.hasBegun && !state.listing.isLasting)
+        }
+        guard isRewound else { return known }
+        let new = Listing(try list(), inode: inode)
+        state.withLock { $0.listing = new }
+        return new
+    }
+}
+
+/// What a directory holds, behind its own two names.
+struct Listing: Sendable {
     private let own: [DirectoryEntry]
     private let content: any OpenDirectory
 

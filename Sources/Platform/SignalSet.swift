@@ -24,8 +24,10 @@ public struct SignalSet: Sendable {
         return number
     }
 
-    /// Has a write to a pipe or socket that nobody reads fail with `EPIPE` instead of ending the process.
-    public static func ignoreBrokenPipes() {
+    /// Has writes that can't be done fail instead of ending the process: to a pipe or socket that nobody reads (`EPIPE`), and beyond the
+    /// length that files of this process may have (`EFBIG`, `ulimit -f`).
+    public static func ignoreRefusedWrites() {
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
     }
 }

@@ -29,9 +29,10 @@ extension AttachmentTable {
                     log.error("\(attachment.name): \(error)")
                 }
                 try forget(attachment, force: force)
-                release(attachment.name)
                 attachment.end(.ended)
+                // Before another may have the name: the kernel would look for that one's files in this one's folder.
                 tellEnd(of: attachment, isForced: force)
+                release(attachment.name)
             }
         } catch {
             throw AttachError(error.error, error.text, path: name(of: attachment, for: requester))
@@ -216,9 +217,9 @@ extension AttachmentTable {
                     path: attachment.imagePath.string
                 )
             }
-            release(attachment.name)
             attachment.end(.lingering)
             tellEnd(of: attachment, isForced: false)
+            release(attachment.name)
             log.info("\(attachment.name) has ended")
             return failure
         }

@@ -59,6 +59,36 @@ struct ConcurrencyTests {
         }
     }
 
+    @Test func `more reads hang than there may be workers, and all is well after them`() throws {
+        let gate = Gate()
+        let hung = (0..<80).map { number in
+            MemoryNode(
+                "hung\(number)",
+                inode: UInt64(100 + number),
+                content: [9],
+                onRead: { () throws(Errno) in try gate.pass() }
+            )
+        }
+        try withMount(hung + [MemoryNode("a", inode: 10, content: [1])]) { (mount) throws in
+            defer { gate.open() }
+            let results = Monitor<[[UInt8]]>([])
+            for node in hung {
+                startThread(node.name) {
+                    let bytes = (try? mount.content(of: node.name)) ?? []
+                    results.update { $0.append(bytes) }
+                }
+            }
+            #expect(gate.waitForVisitors(64))
+            gate.open()
+            #expect(results.wait(timeout: .seconds(20)) { $0.count == 80 ? true : nil } == true)
+            #expect(results.update { $0 }.allSatisfy { $0 == [9] })
+            #expect(try mount.content(of: "a") == [1])
+            #expect(eventually { workers() <= 8 })
+            // Those who rest come back, or make room for others.
+            for _ in 0..<200 { #expect(try mount.content(of: "a") == [1]) }
+        }
+    }
+
     @Test func `32 readers at once each get the right bytes`() throws {
         try withMount([MemoryNode("a", inode: 10, content: samples, caching: .direct)]) { mount in
             let file = try mount.open("a")

@@ -36,6 +36,37 @@ struct DetachTests {
         }
     }
 
+    /// Looks, at each end, whether another could have the name already.
+    private final class Names: AttachmentTable.Observer {
+        private let table: AttachmentTable
+        let free = Locked<[String]>([])
+
+        init(_ table: AttachmentTable) { self.table = table }
+
+        func didEnd(_ attachment: Attachment, isForced: Bool) {
+            let isTaken = table.state.withLock { $0.isTaken(attachment.name) }
+            if !isTaken { free.withLock { $0.append(attachment.name.text) } }
+        }
+    }
+
+    /// Else the kernel looks for the files of the next disk of that name in the folder of the last.
+    @Test func aNameIsTakenUntilTheTreeHasForgottenIt() throws {
+        try withScratchFolder { scratch in
+            let scene = AttachScene(scratch)
+            let names = Names(scene.table)
+            scene.table.setObserver(names)
+            for name in ["a", "b", "c"] { try scene.makeVHD("\(name).vhd") }
+            try scene.attach("a.vhd")
+            try scene.attach("b.vhd", lifetime: .handle(1))
+            try scene.attach("c.vhd")
+            try scene.detach("a")
+            scene.table.endHandle(1)
+            try scene.detach("c", force: true)
+            #expect(names.free.withLock { $0 } == [])
+            try scene.attach("a.vhd")
+        }
+    }
+
     @Test func aBusyDiskStaysUsable() throws {
         try withScratchFolder { scratch in
             let scene = AttachScene(scratch)

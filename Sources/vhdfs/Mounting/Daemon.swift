@@ -23,7 +23,7 @@ struct Daemon {
         let manager = ServiceManager()
         let background = plan.isForeground ? nil : try Background.enter()
         Ending.signals.block()
-        SignalSet.ignoreBrokenPipes()
+        SignalSet.ignoreRefusedWrites()
         (plan.isForeground ? LogTarget.standardError : .system).install(level: plan.logLevel)
         Surroundings.leaveWorkingDirectory()
 
