@@ -33,6 +33,8 @@ public struct LogTarget: FuzzedFormat {
 
         // The plain reader knows no limits, and would go to them.
         if case .failure(let error) = replayed, error.kind == .limit { return }
+        // Nor does any rule say which of two sequences counts that end with the same number.
+        if (try? ReferenceVHDX.hasTie(content)) == true { return }
         let reference = Result { try ReferenceVHDX.replayed(content) }
         switch (replayed, reference) {
         case (.failure(let error), let reference):

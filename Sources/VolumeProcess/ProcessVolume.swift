@@ -60,6 +60,7 @@ public final class ProcessVolume: VolumeReader {
         let parent = try Self.parse(answer) { (reader) throws(Malformed) -> UInt64? in
             let isKnown = try reader.integer(UInt8.self) == 1
             let parent = try reader.integer(UInt64.self)
+            guard FileID(rawValue: parent).isValid else { throw Malformed() }
             return isKnown ? parent : nil
         }
         folder.parent = parent.map { FileID(rawValue: $0) }

@@ -6,6 +6,11 @@ extension ReferenceVHDX {
         let (content, entries) = try ReferenceLog(file, ReferenceHeader.current(of: file)).replayed()
         return (content, entries)
     }
+
+    /// Whether two sequences of the log end with the same, newest number: nothing tells which of them counts.
+    public static func hasTie(_ file: SparseBytes) throws -> Bool {
+        try ReferenceLog(file, ReferenceHeader.current(of: file)).hasTie
+    }
 }
 
 /// The log of a VHDX file (§3.7).
@@ -63,11 +68,24 @@ struct ReferenceLog {
 
     /// The sequence that ends with the greatest number, from its tail on.
     private func active() -> [Entry] {
+        var best: [Entry] = []
+        for run in usable() where run.last?.sequence ?? 0 > best.last?.sequence ?? 0 { best = run }
+        return best
+    }
+
+    fileprivate var hasTie: Bool {
+        let ends = usable().compactMap(\.last)
+        let newest = ends.map(\.sequence).max()
+        return Set(ends.filter { $0.sequence == newest }.map(\.position)).count > 1
+    }
+
+    /// All sequences of which the last entry's tail is one of them, from that on.
+    private func usable() -> [[Entry]] {
         var all: [UInt64: Entry] = [:]
         for position in stride(from: 0, to: length, by: 4096) {
             if let entry = try? entry(at: position) { all[position] = entry }
         }
-        var best: [Entry] = []
+        var usable: [[Entry]] = []
         for start in all.keys.sorted() {
             var run: [Entry] = []
             var position = start
@@ -77,10 +95,10 @@ struct ReferenceLog {
                 run.append(entry)
                 position = (position + entry.length) % length
             }
-            guard let head = run.last, let tail = run.firstIndex(where: { $0.position == head.tail }) else { continue }
-            if head.sequence > best.last?.sequence ?? 0 { best = Array(run[tail...]) }
+            guard let tail = run.firstIndex(where: { $0.position == run.last?.tail }) else { continue }
+            usable.append(Array(run[tail...]))
         }
-        return best
+        return usable
     }
 
     /// The bytes of the ring from a position on.
