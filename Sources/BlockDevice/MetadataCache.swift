@@ -65,6 +65,38 @@ public final class MetadataCache: Sendable {
         }
     }
 
+    // MARK: Looking, without a copy of the sector
+
+    /// A big-endian 32-bit integer of a sector.
+    public func bigEndian32(_ index: Int, ofSector number: UInt64) throws(DiskError) -> UInt32 {
+        try look(at: number) { $0[bigEndian32: index] }
+    }
+
+    /// A little-endian 64-bit integer of a sector.
+    public func littleEndian64(_ index: Int, ofSector number: UInt64) throws(DiskError) -> UInt64 {
+        try look(at: number) { $0[littleEndian64: index] }
+    }
+
+    /// How far the bits of a sector from `index` on are alike; see `MetadataSector.runOfBits`.
+    public func runOfBits(
+        at index: Int,
+        limit: Int,
+        ofSector number: UInt64
+    ) throws(DiskError) -> (isSet: Bool, count: Int) {
+        try look(at: number) { $0.runOfBits(at: index, limit: limit) }
+    }
+
+    /// `body` runs under the cache's lock: it is to be short.
+    private func look<R>(at number: UInt64, _ body: (borrowing MetadataSector) -> R) throws(DiskError) -> R {
+        let found: R? = state.withLock { state in
+            if !state.changed.isEmpty, let changed = state.changed[number] { return body(changed.sector) }
+            let slot = Self.slot(of: number, in: state)
+            return slot < state.tags.count && state.tags[slot] == number ? body(state.sectors[slot]) : nil
+        }
+        if let found { return found }
+        return body(try sector(number))
+    }
+
     /// Changes a sector in memory. Changes of one sector must not overlap in time; the caller's allocation lock sees to that.
     public func change(_ number: UInt64, _ body: (inout MetadataSector) -> Void) throws(DiskError) {
         var sector = try sector(number)

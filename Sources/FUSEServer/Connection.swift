@@ -55,6 +55,7 @@ final class Connection: @unchecked Sendable {
 
     /// Has a request answered; returns when its operation has returned.
     func process(_ buffer: RequestBuffer) {
+        if let read = unsafe ReadRequest(buffer.bytes, on: server.device) { return read.answer() }
         unsafe fuse_session_process_buf(session, buffer.memory)
     }
 
@@ -117,11 +118,12 @@ final class RequestBuffer {
         unsafe memory.initialize(to: fuse_buf())
     }
 
-    /// The kernel's number of the request.
-    var request: UInt64 {
-        guard unsafe memory.pointee.size >= MemoryLayout<fuse_in_header>.size, let bytes = unsafe memory.pointee.mem
-        else { return 0 }
-        return unsafe bytes.loadUnaligned(as: fuse_in_header.self).unique
+    /// The request's bytes.
+    fileprivate var bytes: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(
+            start: memory.pointee.mem,
+            count: memory.pointee.mem == nil ? 0 : memory.pointee.size
+        )
     }
 
     deinit {

@@ -21,31 +21,6 @@ func open(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ info: UnsafeMutablePointe
     }
 }
 
-/// From so many bytes on the kernel takes them from where they are; for fewer, copying costs less than that.
-private let splicingLimit = 65536
-
-/// READ: from the file into the worker's own memory, and from there to the kernel, or for large reads from where it stands on the
-/// host. This is the hot path: no allocation, and no lock but short ones.
-func read(
-    _ handle: fuse_req_t?,
-    _ node: fuse_ino_t,
-    _ size: Int,
-    _ offset: off_t,
-    _ info: UnsafeMutablePointer<fuse_file_info>?
-) {
-    unsafe withFile(handle, info) { request, open throws(Errno) in
-        guard let offset = UInt64(exactly: offset) else { throw .invalidArgument }
-        if size >= splicingLimit, let bytes = try open.file.hostBytes(at: offset, count: size) {
-            if request.reply(bytes) { return }
-        }
-        try unsafe ReplyBuffer.withBytes(size) { memory throws(Errno) in
-            var span = unsafe MutableRawSpan(_unsafeBytes: memory)
-            let count = try open.file.read(into: &span, at: offset, caller: request.caller)
-            unsafe request.reply(UnsafeRawBufferPointer(rebasing: memory.prefix(max(0, count))))
-        }
-    }
-}
-
 /// WRITE.
 func write(
     _ handle: fuse_req_t?,

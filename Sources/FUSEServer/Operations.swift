@@ -19,7 +19,6 @@ func lowLevelOperations() -> fuse_lowlevel_ops {
     unsafe operations.statfs = statistics
 
     unsafe operations.open = open
-    unsafe operations.read = read
     unsafe operations.write = write
     unsafe operations.flush = flush
     unsafe operations.release = release

@@ -11,17 +11,8 @@ extension Request {
     }
 
     /// Says why not.
-    ///
-    /// The kernel takes only 1 to 511, and the caller of anything else hangs for ever. ENOSYS would stop it from ever asking again, for an
-    /// `fsync` even with success.
     func fail(_ error: Errno) {
-        let number =
-            switch error.rawValue {
-            case ENOSYS: EOPNOTSUPP
-            case 1...511: error.rawValue
-            default: EIO
-            }
-        unsafe fuse_reply_err(handle, number)
+        unsafe fuse_reply_err(handle, error.fuseNumber)
     }
 
     /// Answers LOOKUP. False when nobody waits for it any more, so that the kernel has not counted the reference.
@@ -42,19 +33,9 @@ extension Request {
         unsafe fuse_reply_readlink(handle, text)
     }
 
-    /// Answers READ and READDIR; nil and empty are the end.
+    /// Answers READDIR; nil and empty are the end.
     func reply(_ bytes: UnsafeRawBufferPointer) {
         unsafe fuse_reply_buf(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
-    }
-
-    /// Answers READ with bytes of the host. False when they must be read after all: nothing was said then.
-    func reply(_ bytes: HostBytes) -> Bool {
-        ReplyPipe.own()?.answer(self, bytes, on: server.device) ?? false
-    }
-
-    /// It has been answered, and not through libfuse.
-    func forget() {
-        unsafe fuse_reply_none(handle)
     }
 
     /// Answers WRITE.

@@ -54,19 +54,16 @@ final class ReplyPipe {
     /// Answers a request with bytes of the host.
     ///
     /// - Returns: false when nothing was said: the bytes are not all there, do not fit, or could not be read.
-    func answer(_ request: Request, _ bytes: HostBytes, on device: CInt) -> Bool {
+    func answer(_ request: ReadRequest, _ bytes: HostBytes) -> Bool {
         guard slotsNeeded(for: bytes) < slots else { return false }
-        let length = MemoryLayout<fuse_out_header>.size + bytes.byteCount
-        var isFilled = put(fuse_out_header(len: UInt32(length), error: 0, unique: ReplyPipe.request))
+        let header = request.replyHeader(count: bytes.byteCount, error: 0)
+        var isFilled = put(header)
         bytes.forEach { piece in isFilled = isFilled && put(piece) }
         guard isFilled else {
             Self.discardOwn()
             return false
         }
-        let sent = cfuse_splice(output.rawValue, nil, device, length, 0)
-        if sent == length {
-            request.forget()
-        } else {
+        if !request.send(from: output.rawValue, count: Int(header.len)) {
             // Mostly the request is gone, or the kernel has ended it with an error, and this one is passed over. But if the kernel had no memory even
             // to look at the reply, the caller waits for ever for another.
             Self.discardOwn()
@@ -110,19 +107,5 @@ final class ReplyPipe {
             }
         }
         return isPut
-    }
-
-    // MARK: The request at hand
-
-    private static let requestKey: pthread_key_t = {
-        var key = pthread_key_t()
-        unsafe pthread_key_create(&key, nil)
-        return key
-    }()
-
-    /// The kernel's number of the request that the calling worker is at; libfuse does not tell.
-    static var request: UInt64 {
-        get { UInt64(UInt(bitPattern: unsafe pthread_getspecific(requestKey))) }
-        set { unsafe pthread_setspecific(requestKey, UnsafeRawPointer(bitPattern: UInt(newValue))) }
     }
 }

@@ -177,7 +177,6 @@ final class WorkerPool: Sendable {
             guard connection.receive(buffer) else { return }
             worker.step()
             lookout.wake(for: self)
-            ReplyPipe.request = buffer.request
             Waiting.tell(listener) { connection.process(buffer) }
             worker.step()
             comeBack(worker)

@@ -18,7 +18,7 @@ struct BlockTable {
 
     /// Where a block's bitmap begins, in sectors of the file.
     func entry(_ block: UInt64) throws(DiskError) -> UInt32 {
-        try cache.sector(firstSector + block / 128)[bigEndian32: Int(block % 128)]
+        try cache.bigEndian32(Int(block % 128), ofSector: firstSector + block / 128)
     }
 
     /// How many blocks from `block` on are not allocated: looks no further than the table's sector that holds the entry.

@@ -161,8 +161,11 @@ final class DynamicVHD: VHDLayer, BlockwiseLayer {
         let sector = inBlock / 512
         let within = inBlock % 512
         // The bitmap has one sector for each 4,096 sectors of data.
-        let bits = try cache.sector(start / 512 + sector / 4096)
-            .runOfBits(at: Int(sector % 4096), limit: Int((within + end + 511) / 512))
+        let bits = try cache.runOfBits(
+            at: Int(sector % 4096),
+            limit: Int((within + end + 511) / 512),
+            ofSector: start / 512 + sector / 4096
+        )
         let count = min(end, UInt64(bits.count) * 512 - within)
         if bits.isSet { return Extent(.file(offset: start + layout.bitmapSize + inBlock), count: count) }
         return Extent(isDifferencing ? .parent : .zero, count: count)

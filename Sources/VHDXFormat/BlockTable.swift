@@ -60,7 +60,7 @@ struct BlockTable: Sendable {
 
     func entry(_ index: UInt64) throws(DiskError) -> BlockEntry {
         let (sector, slot) = place(index)
-        return BlockEntry(raw: try cache.sector(sector)[littleEndian64: slot])
+        return BlockEntry(raw: try cache.littleEndian64(slot, ofSector: sector))
     }
 
     /// How many blocks from `block` on have the same entry but for its offset: looks no further than the sector of the table.
