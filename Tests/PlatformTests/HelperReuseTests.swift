@@ -130,7 +130,7 @@ struct HelperReuseTests {
                     // Long requests come in pieces, short ones at once.
                     let groups = thread < 3 ? [] : (0..<(thread == 5 ? 60000 : 10)).map { UInt32($0 + 100_000) }
                     let user = Credentials(user: 4000 + UInt32(number), group: 1, supplementaryGroups: groups)
-                    for round in 0..<(thread == 5 ? 4 : 30) {
+                    for round in 0..<(thread == 5 ? 10 : 100) {
                         var text: String?
                         do {
                             let own = try opener.read(FilePath(folder + "/\(number)"), as: user)
