@@ -43,20 +43,24 @@ final class Connection: @unchecked Sendable {
     /// Waits for a request. False at the end of the session.
     func receive(_ buffer: RequestBuffer) -> Bool {
         while true {
-            let count = unsafe fuse_session_receive_buf(session, buffer.memory)
-            if count > 0 { return true }
-            if count == 0 || hasExited { return false }
-            if count != -EINTR, count != -EAGAIN {
+            let count = unsafe read(server.device, buffer.memory.mem, RequestBuffer.capacity)
+            if hasExited || count == 0 { return false }
+            guard count > 0 else {
+                // ENOENT: the request was taken back.
+                if [EINTR, EAGAIN, ENOENT].contains(errno) { continue }
                 exit()
                 return false
             }
+            unsafe buffer.memory.size = count
+            if !server.agreement.isReached { unsafe server.agreement.hear(buffer.bytes) }
+            return true
         }
     }
 
     /// Has a request answered; returns when its operation has returned.
     func process(_ buffer: RequestBuffer) {
         if let read = unsafe ReadRequest(buffer.bytes, on: server.device) { return read.answer() }
-        unsafe fuse_session_process_buf(session, buffer.memory)
+        unsafe fuse_session_process_buf(session, &buffer.memory)
     }
 
     /// Whether the kernel has a request that nobody has taken.
@@ -108,26 +112,25 @@ final class Connection: @unchecked Sendable {
     }
 }
 
-/// A worker's place for one request; libfuse allocates its memory at the first.
+/// A worker's place for one request.
 @safe
 final class RequestBuffer {
-    fileprivate let memory: UnsafeMutablePointer<fuse_buf>
+    /// Bytes in it: the largest write, and what comes before its bytes.
+    fileprivate static let capacity = MountOptions.maximumWrite + pageSize
+    private static let pageSize = 4096
+
+    fileprivate var memory = unsafe fuse_buf()
 
     init() {
-        unsafe memory = .allocate(capacity: 1)
-        unsafe memory.initialize(to: fuse_buf())
+        unsafe memory.mem = .allocate(byteCount: Self.capacity, alignment: Self.pageSize)
     }
 
     /// The request's bytes.
     fileprivate var bytes: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(
-            start: memory.pointee.mem,
-            count: memory.pointee.mem == nil ? 0 : memory.pointee.size
-        )
+        unsafe UnsafeRawBufferPointer(start: memory.mem, count: memory.size)
     }
 
     deinit {
-        unsafe free(memory.pointee.mem)
-        unsafe memory.deallocate()
+        unsafe memory.mem.deallocate()
     }
 }

@@ -48,15 +48,16 @@ struct ReadRequest {
         try unsafe ReplyBuffer.withBytes(size) { memory throws(Errno) in
             var span = unsafe MutableRawSpan(_unsafeBytes: memory)
             let count = try file.read(into: &span, at: question.offset, caller: caller)
-            var reply = replyHeader(count: max(0, count), error: 0)
-            unsafe send(&reply, UnsafeRawBufferPointer(rebasing: memory.prefix(max(0, count))))
+            let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: memory.prefix(max(0, count)))
+            unsafe ReplyBuffer.send(replyHeader(count: bytes.count, error: 0), bytes, on: device)
         }
     }
 
     /// Says why not.
     func fail(_ error: Errno) {
-        var reply = replyHeader(count: 0, error: error.fuseNumber)
-        unsafe send(&reply, UnsafeRawBufferPointer(start: nil, count: 0))
+        unsafe ReplyBuffer.withBytes(0) { nothing in
+            unsafe ReplyBuffer.send(replyHeader(count: 0, error: error.fuseNumber), nothing, on: device)
+        }
     }
 
     /// The header of a reply with so many bytes.
@@ -71,21 +72,6 @@ struct ReadRequest {
     /// Hands a pipe's content over; false when the kernel has not taken all of it.
     func send(from pipe: CInt, count: Int) -> Bool {
         cfuse_splice(pipe, nil, device, count, 0) == count
-    }
-
-    /// That the request is gone (ENOENT), or the session, is no matter of ours.
-    private func send(_ header: inout fuse_out_header, _ bytes: UnsafeRawBufferPointer) {
-        unsafe withUnsafeMutableBytes(of: &header) { head in
-            var pieces = unsafe (
-                iovec(iov_base: head.baseAddress, iov_len: head.count),
-                iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
-            )
-            unsafe withUnsafePointer(to: &pieces) { pieces in
-                unsafe pieces.withMemoryRebound(to: iovec.self, capacity: 2) { pieces in
-                    _ = unsafe writev(device, pieces, bytes.isEmpty ? 1 : 2)
-                }
-            }
-        }
     }
 }
 

@@ -2,8 +2,8 @@ internal import CFuse
 internal import Glibc
 internal import Synchronization
 
-/// What passes between libfuse and the kernel passes through here, because libfuse 3.14 can't agree on all that newer kernels offer: its
-/// answer to INIT is completed on the way.
+/// What libfuse says to the kernel passes through here, because libfuse 3.14 can't agree on all that newer kernels offer: its answer to INIT is
+/// completed on the way.
 enum Transport {
     /// For `fuse_session_custom_io`.
     static func functions() -> fuse_custom_io {
@@ -14,19 +14,9 @@ enum Transport {
     }
 }
 
-private func receive(
-    _ device: CInt,
-    _ memory: UnsafeMutableRawPointer?,
-    _ size: Int,
-    _ context: UnsafeMutableRawPointer?
-)
-    -> Int
-{
-    let count = unsafe read(device, memory, size)
-    if let agreement = unsafe agreement(context), !agreement.isReached, count > 0 {
-        unsafe agreement.hear(UnsafeRawBufferPointer(start: memory, count: count))
-    }
-    return count
+/// Nobody calls it: `Connection` takes the requests. libfuse wants one all the same.
+private func receive(_: CInt, _: UnsafeMutableRawPointer?, _: Int, _: UnsafeMutableRawPointer?) -> Int {
+    -Int(ENOTSUP)
 }
 
 private func send(
@@ -79,7 +69,7 @@ final class Agreement: Sendable {
     var hasPassthrough: Bool { passesThrough.load(ordering: .relaxed) }
 
     /// A request has come.
-    fileprivate func hear(_ bytes: UnsafeRawBufferPointer) {
+    func hear(_ bytes: UnsafeRawBufferPointer) {
         let header = MemoryLayout<fuse_in_header>.size
         guard bytes.count >= header + MemoryLayout<UInt32>.size * 5 else { return }
         let question = unsafe bytes.loadUnaligned(as: fuse_in_header.self)

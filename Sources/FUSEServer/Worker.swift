@@ -13,11 +13,16 @@ final class Worker: Sendable {
         return now % 2 == 1 ? now : nil
     }
 
-    /// It has taken a request, or is done with it.
+    /// It has taken a request. Only its own thread says so.
     ///
     /// In one order with the lookout's falling asleep, so that the worker sees that or the lookout sees the request.
-    func step() {
-        steps.add(1, ordering: .sequentiallyConsistent)
+    func begin() {
+        steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .sequentiallyConsistent)
+    }
+
+    /// It is done with it.
+    func end() {
+        steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
     }
 
     /// False if it was away already.

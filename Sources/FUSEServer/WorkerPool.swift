@@ -164,7 +164,6 @@ final class WorkerPool: Sendable {
     }
 
     private func work(_ onInitialized: (@Sendable () -> Void)?) {
-        let buffer = RequestBuffer()
         let worker = Worker()
         bench.update { $0.workers[ObjectIdentifier(worker)] = worker }
         defer { bench.update { $0.workers[ObjectIdentifier(worker)] = nil } }
@@ -172,13 +171,18 @@ final class WorkerPool: Sendable {
             willWait: { [self] in leave(worker) },
             didWait: { [self] in comeBack(worker) }
         )
+        Waiting.tell(listener) { answerRequests(worker, onInitialized) }
+    }
+
+    private func answerRequests(_ worker: Worker, _ onInitialized: (@Sendable () -> Void)?) {
+        let buffer = RequestBuffer()
         var onInitialized = onInitialized
         repeat {
             guard connection.receive(buffer) else { return }
-            worker.step()
+            worker.begin()
             lookout.wake(for: self)
-            Waiting.tell(listener) { connection.process(buffer) }
-            worker.step()
+            connection.process(buffer)
+            worker.end()
             comeBack(worker)
             if let tell = onInitialized, server.isInitialized.load(ordering: .acquiring) {
                 tell()
