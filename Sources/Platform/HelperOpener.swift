@@ -120,6 +120,7 @@ public final class HelperOpener: FileOpener {
         from credentials: Credentials,
         _ cancellation: Cancellation?
     ) throws(OpenError) -> Descriptor {
+        ShortWait.untilReadable(connection.rawValue)
         try Cancellation.wait(for: connection, POLLIN, or: cancellation)
         var bytes = [UInt8](repeating: 0, count: OpenAnswer.count)
         var number: CInt = -1

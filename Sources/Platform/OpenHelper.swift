@@ -41,9 +41,11 @@ enum OpenHelper {
         }
         guard platform_die_with_parent() == 0 else { _exit(1) }
         serve(request, over: connection)
+        ShortWait.untilReadable(connection)
         while let next = OpenRequest({ receive($0, over: connection) }), next.credentials == credentials {
             guard platform_watch_hangup(connection, 1) == 0 else { break }
             serve(next, over: connection)
+            ShortWait.untilReadable(connection)
         }
         _exit(0)
     }

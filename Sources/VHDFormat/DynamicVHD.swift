@@ -116,11 +116,13 @@ final class DynamicVHD: VHDLayer, BlockwiseLayer {
         }
         let fileSize = try file.size()
         let offset = header.tableOffset
-        guard offset >= 512, offset % 512 == 0, offset <= fileSize, fileSize - offset >= layout.blockCount * 4 else {
+        // It is read by whole sectors, which it must fill (MS-VHD, Block Allocation Table).
+        let tableSize = (layout.blockCount * 4 + 511) / 512 * 512
+        guard offset >= 512, offset % 512 == 0, offset <= fileSize, fileSize - offset >= tableSize else {
             throw DiskError(
                 .allocationTableCorrupt,
                 "dynamic header: the block allocation table is at offset \(offset), expected a multiple of 512 with "
-                    + "\(layout.blockCount * 4) bytes inside the file of \(fileSize)",
+                    + "\(tableSize) bytes inside the file of \(fileSize)",
                 path: file.path
             )
         }
