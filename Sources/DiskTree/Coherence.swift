@@ -25,21 +25,21 @@ final class Coherence: Sendable {
     }
 
     private let views = Locked<[View]>([])
-    private let isShared = Atomic(false)
+    private let viewCount = Atomic(0)
     private let work = Monitor(Work())
 
-    /// A file of the disk has been opened, so that the kernel may keep pages of it from now on.
+    /// A file of the disk has been opened for reading, so that the kernel may keep pages of it from now on.
     func didOpen(_ node: NodeID, range: Range<UInt64>) {
         views.withLock { views in
             guard !views.contains(where: { $0.node == node }) else { return }
             views.append(View(node: node, range: range))
-            if views.count > 1 { isShared.store(true, ordering: .releasing) }
+            viewCount.store(views.count, ordering: .releasing)
         }
     }
 
-    /// Bytes of the disk have been changed through a file.
-    func didChange(_ range: Range<UInt64>, through node: NodeID, kernel: (any KernelCache)?) {
-        guard isShared.load(ordering: .acquiring), let kernel else { return }
+    /// Bytes of the disk have been changed through the kernel's pages of a file, which have the new bytes; nil when through none.
+    func didChange(_ range: Range<UInt64>, throughPagesOf node: NodeID?, kernel: (any KernelCache)?) {
+        guard viewCount.load(ordering: .acquiring) > (node == nil ? 0 : 1), let kernel else { return }
         let others = views.withLock { views in
             views.filter { $0.node != node && $0.range.overlaps(range) }
         }

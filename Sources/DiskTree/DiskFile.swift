@@ -43,7 +43,7 @@ final class DiskFile: OpenFile {
             throw error.ioErrno
         }
         disk.didOpen(node)
-        disk.coherence.didOpen(node, range: self.range)
+        if mode.reads { disk.coherence.didOpen(node, range: self.range) }
     }
 
     private var size: UInt64 { range.upperBound - range.lowerBound }
@@ -159,7 +159,7 @@ final class DiskFile: OpenFile {
     }
 
     private func didChange(_ range: Range<UInt64>) {
-        disk.coherence.didChange(range, through: node, kernel: tree.kernelCache)
+        disk.coherence.didChange(range, throughPagesOf: mode.reads ? node : nil, kernel: tree.kernelCache)
     }
 
     func release() {

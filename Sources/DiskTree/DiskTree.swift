@@ -257,7 +257,8 @@ public final class DiskTree: FileTree {
                 guard let range = bytes(item, of: disk) else { throw .noSuchFileOrDirectory }
                 let file = try DiskFile(disk, node, range: range, mode: mode, tree: self, log: log)
                 let lent = item == .disk ? disk.lentFile(by: kernelCache) : nil
-                return OpenedFile(file, caching: lent.map { .passthrough($0) } ?? .keep)
+                // Who only writes gains nothing from pages, and can't map them.
+                return OpenedFile(file, caching: lent.map { .passthrough($0) } ?? (mode.reads ? .keep : .writesDirectly))
             case .info: return OpenedFile(TextFile(disk.attachment.facts.text), caching: .direct)
             case .infoJSON: return OpenedFile(TextFile(disk.attachment.facts.json), caching: .direct)
             case .folder, .volumes, .volume: throw .isDirectory

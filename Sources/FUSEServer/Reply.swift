@@ -54,12 +54,13 @@ extension Request {
         switch caching {
         case .stream: return reply(open: number, flags: FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE, backing: 0)
         case .passthrough(let file): return reply(open: number, flags: CFUSE_FOPEN_PASSTHROUGH, backing: file.rawValue)
-        case .keep, .fresh, .direct: break
+        case .keep, .fresh, .direct, .writesDirectly: break
         }
         var info = fuse_file_info()
         info.fh = number
-        info.keep_cache = caching == .keep ? 1 : 0
-        info.direct_io = caching == .direct ? 1 : 0
+        let goesPastPages = caching == .writesDirectly && server.agreement.writesPastPages
+        info.keep_cache = [.keep, .writesDirectly].contains(caching) ? 1 : 0
+        info.direct_io = caching == .direct || goesPastPages ? 1 : 0
         return unsafe fuse_reply_open(handle, &info) != -ENOENT
     }
 

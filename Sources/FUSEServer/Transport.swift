@@ -49,6 +49,8 @@ final class Agreement: Sendable {
         static let isExtended: UInt32 = 1 << 30
         /// The kernel reads a file of ours from a file of the host.
         static let passthrough: UInt32 = 1 << (37 - 32)
+        /// Files may be mapped though they are not cached. Since this is so (Linux 6.6), a write past the pages stores dirty ones first, and drops them.
+        static let mapsUncached: UInt32 = 1 << (36 - 32)
     }
 
     /// The number of the INIT request; 0 before it.
@@ -67,6 +69,8 @@ final class Agreement: Sendable {
     var isReached: Bool { isComplete.load(ordering: .relaxed) }
     /// Whether the kernel will read files of the host for us.
     var hasPassthrough: Bool { passesThrough.load(ordering: .relaxed) }
+    /// Whether writes past the kernel's pages do no harm to what others have mapped.
+    var writesPastPages: Bool { offeredFurther.load(ordering: .relaxed) & Feature.mapsUncached != 0 }
 
     /// A request has come.
     func hear(_ bytes: UnsafeRawBufferPointer) {

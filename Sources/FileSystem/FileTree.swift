@@ -138,6 +138,8 @@ public struct OpenedFile {
         case fresh
         /// No page cache: each `read(2)` and `write(2)` comes to us as it is.
         case direct
+        /// As `direct`, for a file that is only written to: pages that others have read stay.
+        case writesDirectly
         /// As `direct`, without a position: reads and writes of one handle don't wait for each other (`ctl`).
         case stream
         /// The kernel reads from a file of the host, byte for byte the same, and asks no more. As long as one open file of a node is so, all

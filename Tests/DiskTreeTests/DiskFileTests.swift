@@ -174,6 +174,25 @@ struct DiskFileTests {
         }
     }
 
+    /// Who only writes goes past the kernel's pages: what others have read must be forgotten. Who reads too writes through them.
+    @Test func aWriteOfOneWhoCanNotReadForgetsThePages() throws {
+        try withScratchFolder { scratch in
+            let scene = TreeScene(scratch)
+            try scene.attach("a")
+            let node = try scene.node("attached/a/disk")
+            let writer = try scene.open("attached/a/disk", reads: false, writes: true)
+            try writer.write([9], at: 0)
+            #expect(scene.cache.events.withLock { $0 } == [])
+            let reader = try scene.open("attached/a/disk", writes: true)
+            try reader.write([8], at: 0)
+            #expect(scene.cache.events.withLock { $0 } == [])
+            try writer.write([7], at: 0)
+            #expect(scene.cache.events.withLock { $0 } == ["pages of \(node.rawValue)"])
+            try writer.close()
+            try reader.close()
+        }
+    }
+
     @Test func forceEndsEverythingAndForgetsThePages() throws {
         try withScratchFolder { scratch in
             let scene = TreeScene(scratch)
