@@ -8,6 +8,14 @@ DAMAGE_ROUNDS ?= 200
 POWERCUT_STATES ?= 100000
 KILL_ROUNDS ?= 200
 SOAK_SECONDS ?= 3600
+SANITIZE ?=
+
+# Long runs drive what users have, the optimized program; `make soak SANITIZE=thread` (or `address`) one that watches itself.
+ifeq ($(SANITIZE),)
+LONG_TEST = $(SWIFT) test -c release --scratch-path .build-optimized -Xswiftc -enable-testing
+else
+LONG_TEST = ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-$(SANITIZE) --sanitize=$(SANITIZE) $(if $(filter thread,$(SANITIZE)),-Xswiftc -DVHDFS_TSAN)
+endif
 
 .PHONY: help run build bench bench-instructions install test check format lint test-thread test-address fuzz damage powercut kill soak packages-build packages-test clean
 
@@ -75,13 +83,13 @@ damage: packages-test ## Damage volumes of all kinds at random, look at all of e
 	VHDFS_TEST_SEEDS=$(DAMAGE_ROUNDS) $(SWIFT) test --filter 'VolumeSafetyMountTests/damage'
 
 powercut: packages-test ## Cut the power under mounted disks: POWERCUT_STATES=100000 states of the image, a quarter for each kind of disk
-	VHDFS_POWERCUT_STATES=$$(($(POWERCUT_STATES) / 4)) $(SWIFT) test --filter PowerCutTests
+	VHDFS_POWERCUT_STATES=$$(($(POWERCUT_STATES) / 4)) $(LONG_TEST) --filter PowerCutTests
 
 kill: packages-test ## Kill the daemon under load and mount again: KILL_ROUNDS=200
-	VHDFS_TEST_SEEDS=$(KILL_ROUNDS) $(SWIFT) test --filter KillMountTests
+	VHDFS_TEST_SEEDS=$(KILL_ROUNDS) $(LONG_TEST) --filter KillMountTests
 
-soak: packages-test ## 64 images under 32 clients that attach, read, write, are interrupted and killed: SOAK_SECONDS=3600
-	VHDFS_SOAK_SECONDS=$(SOAK_SECONDS) $(SWIFT) test --filter 'LoadMountTests'
+soak: packages-test ## 64 images under 32 clients that attach, read, write, are interrupted and killed: SOAK_SECONDS=3600, SANITIZE=thread or address
+	VHDFS_SOAK_SECONDS=$(SOAK_SECONDS) $(LONG_TEST) --filter 'LoadMountTests'
 
 clean: ## Remove what was built
-	rm -rf .build .build-thread .build-address .build-fuzz
+	rm -rf .build .build-optimized .build-thread .build-address .build-fuzz

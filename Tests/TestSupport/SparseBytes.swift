@@ -84,13 +84,21 @@ public struct SparseBytes: Sendable {
     /// Makes a range zero; whole pages become holes. Never changes the length.
     public mutating func zero(_ range: Range<UInt64>) {
         let range = range.clamped(to: 0..<count)
+        guard !range.isEmpty else { return }
         var pages = take()
-        forEachPiece(range) { page, inPage, _ in
-            let isLast = page * Self.pageSize + UInt64(inPage.upperBound) >= count
-            if inPage.lowerBound == 0, isLast || inPage.count == Int(Self.pageSize) {
+        let touched = range.lowerBound / Self.pageSize..<(range.upperBound - 1) / Self.pageSize + 1
+        // A hostile image may ask for exabytes; only pages that are there matter.
+        let numbers = touched.count > pages.count ? pages.keys.filter(touched.contains) : Array(touched)
+        for page in numbers {
+            let start = page * Self.pageSize
+            let end = start + min(Self.pageSize, count - start)
+            let part = range.clamped(to: start..<end)
+            if part == start..<end {
                 pages[page] = nil
             } else {
-                pages[page]?.withMutableBytes { $0.fillZero(inPage) }
+                pages[page]?.withMutableBytes {
+                    $0.fillZero(Int(part.lowerBound - start)..<Int(part.upperBound - start))
+                }
             }
         }
         self.pages = pages
