@@ -68,6 +68,8 @@ final class HostileServant: VolumeServant {
             switch kind {
             case .request:
                 state.answer = []
+                // A frame that broke off ended the talk before.
+                state.header = nil
                 if (try? VolumeRequest(payload: payload).payload) != payload {
                     state.complaint = "a request of its own"
                 }

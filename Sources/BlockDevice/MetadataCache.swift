@@ -12,7 +12,8 @@ public final class MetadataCache: Sendable {
 
     private struct State {
         var tags: [UInt64] = []
-        var sectors: [MetadataSector] = []
+        /// 64 words for each slot, in one row, so that one can look at them without copying a sector.
+        var words: [UInt64] = []
         var changed: [UInt64: Changed] = [:]
         /// Counts changes.
         var version: UInt64 = 0
@@ -69,15 +70,15 @@ public final class MetadataCache: Sendable {
 
     /// A big-endian 32-bit integer of a sector.
     public func bigEndian32(_ index: Int, ofSector number: UInt64) throws(DiskError) -> UInt32 {
-        try look(at: number) { $0[bigEndian32: index] }
+        try look(at: number) { $0.bigEndian32(index) }
     }
 
     /// A little-endian 64-bit integer of a sector.
     public func littleEndian64(_ index: Int, ofSector number: UInt64) throws(DiskError) -> UInt64 {
-        try look(at: number) { $0[littleEndian64: index] }
+        try look(at: number) { $0.littleEndian64(index) }
     }
 
-    /// How far the bits of a sector from `index` on are alike; see `MetadataSector.runOfBits`.
+    /// How far the bits of a sector from `index` on are alike; see `Span.runOfBits`.
     public func runOfBits(
         at index: Int,
         limit: Int,
@@ -86,15 +87,26 @@ public final class MetadataCache: Sendable {
         try look(at: number) { $0.runOfBits(at: index, limit: limit) }
     }
 
+    /// The same for the least significant bit first; see `Span.runOfLowFirstBits`.
+    public func runOfLowFirstBits(
+        at index: Int,
+        limit: Int,
+        ofSector number: UInt64
+    ) throws(DiskError) -> (isSet: Bool, count: Int) {
+        try look(at: number) { $0.runOfLowFirstBits(at: index, limit: limit) }
+    }
+
     /// `body` runs under the cache's lock: it is to be short.
-    private func look<R>(at number: UInt64, _ body: (borrowing MetadataSector) -> R) throws(DiskError) -> R {
+    private func look<R>(at number: UInt64, _ body: (Span<UInt64>) -> R) throws(DiskError) -> R {
         let found: R? = state.withLock { state in
-            if !state.changed.isEmpty, let changed = state.changed[number] { return body(changed.sector) }
+            if !state.changed.isEmpty, let changed = state.changed[number] { return body(changed.sector.words.span) }
             let slot = Self.slot(of: number, in: state)
-            return slot < state.tags.count && state.tags[slot] == number ? body(state.sectors[slot]) : nil
+            guard slot < state.tags.count, state.tags[slot] == number else { return nil }
+            return body(state.words.span.extracting(slot * 64..<slot * 64 + 64))
         }
         if let found { return found }
-        return body(try sector(number))
+        let sector = try sector(number)
+        return body(sector.words.span)
     }
 
     /// Changes a sector in memory. Changes of one sector must not overlap in time; the caller's allocation lock sees to that.
@@ -159,7 +171,9 @@ public final class MetadataCache: Sendable {
     private static func find(_ number: UInt64, in state: State) -> Lookup {
         if !state.changed.isEmpty, let changed = state.changed[number] { return .found(changed.sector) }
         let slot = slot(of: number, in: state)
-        if slot < state.tags.count, state.tags[slot] == number { return .found(state.sectors[slot]) }
+        if slot < state.tags.count, state.tags[slot] == number {
+            return .found(MetadataSector(state.words, from: slot * 64))
+        }
         return .missing(fileVersion: state.fileVersion)
     }
 
@@ -174,7 +188,7 @@ public final class MetadataCache: Sendable {
             let slot = slot(of: number, in: state)
             if [noTag, number].contains(state.tags[slot]) || state.tags.count >= slotLimit {
                 state.tags[slot] = number
-                state.sectors[slot] = sector
+                store(sector, in: slot, of: &state)
                 return
             }
             resize(&state, to: state.tags.count * 2)
@@ -182,14 +196,19 @@ public final class MetadataCache: Sendable {
     }
 
     private static func resize(_ state: inout State, to count: Int) {
-        let old = zip(state.tags, state.sectors).filter { $0.0 != noTag }
+        let old = state.tags.indices.filter { state.tags[$0] != noTag }
+            .map { (state.tags[$0], MetadataSector(state.words, from: $0 * 64)) }
         state.tags = Array(repeating: noTag, count: count)
-        state.sectors = Array(repeating: MetadataSector(), count: count)
+        state.words = Array(repeating: 0, count: count * 64)
         for (tag, sector) in old {
             let slot = slot(of: tag, in: state)
             state.tags[slot] = tag
-            state.sectors[slot] = sector
+            store(sector, in: slot, of: &state)
         }
+    }
+
+    private static func store(_ sector: MetadataSector, in slot: Int, of state: inout State) {
+        for index in sector.words.indices { state.words[slot * 64 + index] = sector.words[index] }
     }
 
     private func load(_ number: UInt64) throws(DiskError) -> MetadataSector {

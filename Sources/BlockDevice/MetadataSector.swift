@@ -14,6 +14,11 @@ public struct MetadataSector: Sendable {
         words = InlineArray(repeating: UInt64(byte) &* 0x0101_0101_0101_0101)
     }
 
+    /// Takes the 64 words from `start` on.
+    init(_ words: [UInt64], from start: Int) {
+        self.words = InlineArray { words[start + $0] }
+    }
+
     /// Takes 512 bytes; missing ones are zero.
     public init(_ bytes: ArraySlice<UInt8>) {
         self.init()
@@ -46,10 +51,7 @@ public struct MetadataSector: Sendable {
     /// The big-endian 32-bit integers of the sector. The index counts integers and wraps at 128.
     @inlinable
     public subscript(bigEndian32 index: Int) -> UInt32 {
-        get {
-            let word = UInt64(bigEndian: words[(index & 127) / 2])
-            return UInt32(truncatingIfNeeded: index & 1 == 0 ? word >> 32 : word)
-        }
+        get { words.span.bigEndian32(index) }
         set {
             let slot = (index & 127) / 2
             let word = UInt64(bigEndian: words[slot])
@@ -64,30 +66,8 @@ public struct MetadataSector: Sendable {
     /// The little-endian 64-bit integers of the sector. The index wraps at 64.
     @inlinable
     public subscript(littleEndian64 index: Int) -> UInt64 {
-        get { UInt64(littleEndian: words[index & 63]) }
+        get { words.span.littleEndian64(index) }
         set { words[index & 63] = newValue.littleEndian }
-    }
-
-    /// How far the bits from `index` on are alike, the most significant bit of each byte first.
-    ///
-    /// - Parameters:
-    ///   - index: a bit, 0 to 4095.
-    ///   - limit: look at most so far; at least 1.
-    /// - Returns: what the bits are, and how many there are of them, within this sector.
-    @inlinable
-    public func runOfBits(at index: Int, limit: Int) -> (isSet: Bool, count: Int) {
-        let end = min(4096, index + limit)
-        var position = index & 4095
-        let first = bits(position / 64) << UInt64(position % 64)
-        let isSet = first >> 63 == 1
-        while position < end {
-            let word = bits(position / 64) << UInt64(position % 64)
-            let alike = (isSet ? ~word : word).leadingZeroBitCount
-            let available = 64 - position % 64
-            position += min(alike, available)
-            if alike < available { break }
-        }
-        return (isSet, min(position, end) - index)
     }
 
     /// Sets a range of bits, the most significant bit of each byte first.
@@ -96,12 +76,7 @@ public struct MetadataSector: Sendable {
             let from = max(range.lowerBound - slot * 64, 0)
             let to = min(range.upperBound - slot * 64, 64)
             let mask = (UInt64.max >> UInt64(from)) & (to == 64 ? .max : ~(UInt64.max >> UInt64(to)))
-            words[slot] = (bits(slot) | mask).bigEndian
+            words[slot] = (UInt64(bigEndian: words[slot]) | mask).bigEndian
         }
-    }
-
-    @inlinable
-    func bits(_ slot: Int) -> UInt64 {
-        UInt64(bigEndian: words[slot])
     }
 }

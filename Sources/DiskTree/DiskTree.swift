@@ -258,7 +258,10 @@ public final class DiskTree: FileTree {
                 let file = try DiskFile(disk, node, range: range, mode: mode, tree: self, log: log)
                 let lent = item == .disk ? disk.lentFile(by: kernelCache) : nil
                 // Who only writes gains nothing from pages, and can't map them.
-                return OpenedFile(file, caching: lent.map { .passthrough($0) } ?? (mode.reads ? .keep : .writesDirectly))
+                return OpenedFile(
+                    file,
+                    caching: lent.map { .passthrough($0) } ?? (mode.reads ? .keep : .writesDirectly)
+                )
             case .info: return OpenedFile(TextFile(disk.attachment.facts.text), caching: .direct)
             case .infoJSON: return OpenedFile(TextFile(disk.attachment.facts.json), caching: .direct)
             case .folder, .volumes, .volume: throw .isDirectory

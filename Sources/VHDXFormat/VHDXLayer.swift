@@ -109,11 +109,11 @@ public final class VHDXLayer: BlockwiseLayer {
         let end = min(limit, layout.diskRange(of: block).upperBound - offset)
         let within = inBlock % layout.sectorSize
         let bit = layout.firstBit(ofBlock: block) + inBlock / layout.sectorSize
-        let bits = try cache.sector(try bitmapPlace(of: block) / 512 + bit / 4096)
-            .runOfLowFirstBits(
-                at: Int(bit % 4096),
-                limit: Int((within + end + layout.sectorSize - 1) / layout.sectorSize)
-            )
+        let bits = try cache.runOfLowFirstBits(
+            at: Int(bit % 4096),
+            limit: Int((within + end + layout.sectorSize - 1) / layout.sectorSize),
+            ofSector: try bitmapPlace(of: block) / 512 + bit / 4096
+        )
         let count = min(end, UInt64(bits.count) * layout.sectorSize - within)
         return Extent(bits.isSet ? .file(offset: start + inBlock) : .parent, count: count)
     }
