@@ -180,8 +180,7 @@ struct ChainOpening {
         }
     }
 
-    /// Opens a file that may turn out to be a parent, and locks it, so that what is read of it stays true. Nil when it is not the one that
-    /// `accept` wants.
+    /// Opens a file that may turn out to be a parent. `accept` is asked before a lock is taken, and again under it.
     func openParent(
         _ path: FilePath,
         _ family: ImageFamily,
@@ -189,16 +188,21 @@ struct ChainOpening {
         accept: (OpenImage, OpenLayer) throws(AttachError) -> Bool
     ) throws(AttachError) -> (OpenImage, OpenLayer, FileLock?)? {
         let image = try files.open(path, writing: false)
-        var news: [String] = []
-        let locking = Result { () throws(AttachError) in try lock(image, exclusive: false, &news) }
         let layer = try translating { () throws(DiskError) in try family.open(image.file) }
-        // Who uses a file that is not the parent is no matter.
         guard try accept(image, layer) else { return nil }
         try claims.claim(image.status.identity, as: .parent, for: holder, path: image.path.string)
         try files.checkHostFlags(image)
-        let held = try locking.get()
-        warnings += news
-        return (image, layer, held)
+        let lock = try lock(image, exclusive: false, &warnings)
+        // What was read before the lock may be old: its tables are read again, and it must still be the same disk.
+        let locked = try translating { () throws(DiskError) in try family.open(image.file) }
+        guard try accept(image, locked) else {
+            throw AttachError(
+                .sharingViolation,
+                "it was changed while it was being opened as a parent; attach again",
+                path: image.path.string
+            )
+        }
+        return (image, locked, lock)
     }
 
     private func translating<R>(_ body: () throws(DiskError) -> R) throws(AttachError) -> R {
