@@ -113,7 +113,7 @@ struct HelperOpenerTests {
             let user = Credentials(user: 1234, group: 1234)
             _ = try opener.read(FilePath(folder + "/b"), as: user)
             opener.rest()
-            let before = try descriptors(of: getpid()).count
+            let before = held(in: folder)
             do {
                 // The one that will hang has served before.
                 _ = try opener.read(FilePath(folder + "/b"), as: user)
@@ -129,10 +129,10 @@ struct HelperOpenerTests {
                 }
             }
             // The one that hung has been killed; the one beside it stays until then.
-            #expect(eventually { children(of: opener.processID).count == 1 })
+            #expect(settled(at: 1) { children(of: opener.processID).count } == 1)
             opener.rest()
-            #expect(eventually { children(of: opener.processID).isEmpty })
-            #expect(eventually { (try? descriptors(of: getpid()).count) == before })
+            #expect(settled(at: []) { children(of: opener.processID) } == [])
+            #expect(settled(at: before) { held(in: folder) } == before)
         }
         withExtendedLifetime(holder) {}
     }

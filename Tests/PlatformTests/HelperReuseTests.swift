@@ -44,7 +44,7 @@ struct HelperReuseTests {
                 #expect(children(of: opener.processID).count == 5, "round \(round)")
             }
             opener.rest()
-            #expect(eventually { children(of: opener.processID).isEmpty })
+            #expect(settled(at: []) { children(of: opener.processID) } == [])
             #expect(throws: Never.self) { try opener.read(group, as: member) }
         }
     }
@@ -89,7 +89,7 @@ struct HelperReuseTests {
             let opener = try HelperOpener.start()
             let user = Credentials(user: 4000, group: 1)
             let own = FilePath(folder + "/0")
-            let before = try descriptors(of: getpid()).count
+            let before = held(in: folder)
             do {
                 for signal in [SIGKILL, SIGTERM, SIGIO, SIGHUP, SIGUSR1] {
                     _ = try opener.read(own, as: user)
@@ -113,8 +113,8 @@ struct HelperReuseTests {
                 for id in stopped { kill(id, SIGCONT) }
                 opener.rest()
             }
-            #expect(eventually { children(of: opener.processID).isEmpty })
-            #expect(eventually { (try? descriptors(of: getpid()).count) == before })
+            #expect(settled(at: []) { children(of: opener.processID) } == [])
+            #expect(settled(at: before) { held(in: folder) } == before)
         }
     }
 
@@ -122,7 +122,7 @@ struct HelperReuseTests {
     @Test func manyCallersComeAndRestAtOnce() async throws {
         await #expect(processExitsWith: .success) { [folder = scratch.path.string as String] in
             let opener = try HelperOpener.start()
-            let before = try descriptors(of: getpid()).count
+            let before = held(in: folder)
             let failures = Monitor<(running: Int, texts: [String])>((6, []))
             for thread in 0..<6 {
                 startThread("open") {
@@ -149,8 +149,8 @@ struct HelperReuseTests {
             let found = failures.wait(timeout: .seconds(300)) { $0.running == 0 ? $0.texts : nil }
             #expect(found == [])
             opener.rest()
-            #expect(eventually { children(of: opener.processID).isEmpty })
-            #expect(eventually { (try? descriptors(of: getpid()).count) == before })
+            #expect(settled(at: []) { children(of: opener.processID) } == [])
+            #expect(settled(at: before) { held(in: folder) } == before)
         }
     }
 
@@ -161,7 +161,7 @@ struct HelperReuseTests {
             let user = Credentials(user: 4000, group: 1)
             let path = FilePath(folder + "/0")
             _ = try opener.read(path, as: user)
-            let before = try descriptors(of: getpid()).count
+            let before = held(in: folder).count
             var counts = (opened: 0, cancelled: 0)
             for round in 0..<150 {
                 let cancellation = try Cancellation()
@@ -180,8 +180,8 @@ struct HelperReuseTests {
             #expect(counts.cancelled > 0, "\(counts)")
             #expect(try opener.read(path, as: user).bytes(at: 0, count: 1) == [42])
             // Never two for one caller who asks one thing at a time.
-            #expect(eventually { children(of: opener.processID).count == 1 })
-            #expect(eventually { (try? descriptors(of: getpid()).count) ?? 0 <= before })
+            #expect(settled(at: 1) { children(of: opener.processID).count } == 1)
+            #expect(settled(at: before) { held(in: folder).count } == before)
         }
     }
 }

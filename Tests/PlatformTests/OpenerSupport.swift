@@ -29,6 +29,16 @@ func eventually(_ condition: () -> Bool) -> Bool {
     return false
 }
 
+/// Looks again and again until it sees what is expected; the last look, when that never comes.
+func settled<Value: Equatable>(at expected: Value, _ look: () -> Value) -> Value {
+    var last = look()
+    _ = eventually {
+        last = look()
+        return last == expected
+    }
+    return last
+}
+
 /// The processes whose parent is that one.
 func children(of parent: pid_t) -> [pid_t] {
     guard let folder = try? Descriptor(opening: "/proc", flags: O_RDONLY), let names = try? folder.entries() else {
@@ -47,6 +57,13 @@ func descriptors(of process: pid_t) throws -> [String] {
     let folder = FilePath("/proc/\(process)/fd")
     let names = try Descriptor(opening: folder, flags: O_RDONLY).entries()
     return names.compactMap { try? folder.appending($0).linkTarget().string }
+}
+
+/// What this process holds of an opener's work: sockets, and files of a folder. The runtime has descriptors of its own that come and go
+/// (libdispatch looks at its threads in `/proc` once a second), so counting all of them fails now and then.
+func held(in folder: String) -> [String] {
+    let all = (try? descriptors(of: getpid())) ?? []
+    return all.filter { $0.hasPrefix("socket:") || $0.hasPrefix(folder) }.sorted()
 }
 
 extension FileOpener {
