@@ -9,8 +9,8 @@ internal import Synchronization
 /// `Lookout`; either way another takes its place. So requests that hang (an image on a dead network, say) stop nobody else, as long as
 /// they are fewer than `limit`.
 final class WorkerPool: Sendable {
-    /// The most workers at a time.
-    static let limit = 64
+    /// The most workers at a time. Each that writes may hold a MiB, so many more would be too dear.
+    static let limit = 256
 
     private struct Bench {
         var workers: [ObjectIdentifier: Worker] = [:]

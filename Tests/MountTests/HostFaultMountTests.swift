@@ -11,20 +11,43 @@ struct HostFaultMountTests {
         try mount.python(script, timeout: .seconds(120))
     }
 
+    /// A tmpfs of 6 MiB: ENOSPC.
     @Test func aFullHostIsToldAndGoesOnOnceThereIsRoom() throws {
+        try checkRoom("size")
+    }
+
+    /// A btrfs of which no more than 3 MiB may be used: EDQUOT.
+    @Test(.enabled(if: hasBtrfs, "this kernel has no btrfs"))
+    func aQuotaIsToldAndGoesOnOnceThereIsRoom() throws {
+        try checkRoom("quota")
+    }
+
+    private static let hasBtrfs =
+        (try? run("sh", "-c", "modprobe -q btrfs 2>/dev/null; grep -qw btrfs /proc/filesystems").succeeded) == true
+
+    private func checkRoom(_ room: String) throws {
         try withMount { mount in
             try check(
                 mount,
                 mounting: "full",
-                script: #"""
-                    # `full` is a tmpfs of 6 MiB.
-                    os.mkdir('full'); subprocess.check_call('mount -t tmpfs -o size=6m tmpfs full', shell=True)
+                script: "ROOM = '\(room)'\n" + #"""
+                    os.mkdir('full')
+                    def sh(command): subprocess.check_call(command, shell=True)
+                    if ROOM == 'size':
+                        sh('mount -t tmpfs -o size=6m tmpfs full')
+                        def tight():
+                            with open('full/filler', 'wb') as filler: filler.write(b'x' * (4 << 20))
+                        def roomy(): os.truncate('full/filler', 0)
+                    else:
+                        sh('truncate -s 300M host; mkfs.btrfs -q host; mount -o loop host full; btrfs quota enable full')
+                        def tight(): sh('sync -f full; btrfs qgroup limit 3M full')
+                        def roomy(): sh('btrfs qgroup limit none full')
                     for name, kind in ('a.vhd', 'vpc -o force_size=on'), ('b.vhdx', 'vhdx -o block_size=1M'):
                         subprocess.check_call(f'qemu-img create -q -f {kind} full/{name} 64M', shell=True)
                     subprocess.check_call('qemu-img create -q -f vhdx -o block_size=1M other.vhdx 64M', shell=True)
                     attach(S + '/other.vhdx')
                     other = os.open(A + '/other/disk', os.O_RDWR)
-                    with open('full/filler', 'wb') as filler: filler.write(b'x' * (4 << 20))
+                    tight()
                     STEP = 1 << 20
                     def put(f, data, offset):
                         # A write that finds no room on its way says how far it got.
@@ -41,17 +64,19 @@ struct HostFaultMountTests {
                         def same():
                             for i, piece in model.items(): assert os.pread(f, 70000, i * STEP + 5000) == piece, i
                         same()
-                        # It tells as often as it is asked, goes on reading, overwrites what has its place, and others are not touched.
+                        # It tells as often as it is asked, goes on reading, overwrites what has its place (a btrfs gives it another), and
+                        # others are not touched.
                         for _ in range(3): fails(errno.ENOSPC, lambda: (put(f, piece, refused * STEP + 5000), os.fsync(f)))
-                        os.pwrite(f, b'over' * 1000, 8000)
-                        # A VHDX may lack room for its log too, if nobody has used that place before.
-                        try: os.fsync(f)
-                        except OSError as e: assert name == 'b.vhdx' and e.errno == errno.ENOSPC, e
-                        model[0] = model[0][:3000] + b'over' * 1000 + model[0][7000:]
+                        if ROOM == 'size':
+                            os.pwrite(f, b'over' * 1000, 8000)
+                            # A VHDX may lack room for its log too, if nobody has used that place before.
+                            try: os.fsync(f)
+                            except OSError as e: assert name == 'b.vhdx' and e.errno == errno.ENOSPC, e
+                            model[0] = model[0][:3000] + b'over' * 1000 + model[0][7000:]
                         same()
                         os.pwrite(other, piece, 5 << 20); os.fsync(other)
                         # With room again it goes on as if nothing had been, with no one attaching or mounting anything.
-                        os.truncate('full/filler', 0)
+                        roomy()
                         for i in range(refused, refused + 4): put(f, bytes([1 + i]) * 70000, i * STEP + 5000); model[i] = bytes([1 + i]) * 70000
                         os.fsync(f); same()
                         os.close(f); detach(name[0])
@@ -61,7 +86,7 @@ struct HostFaultMountTests {
                         with open('out', 'rb') as out:
                             for i, piece in model.items(): assert os.pread(out.fileno(), 70000, i * STEP + 5000) == piece, i
                         os.unlink('full/' + name)
-                        with open('full/filler', 'wb') as filler: filler.write(b'x' * (4 << 20))
+                        tight()
                     os.close(other)
                     """#
             )

@@ -96,6 +96,55 @@ struct HungHostMountTests {
         }
     }
 
+    /// Reads that nobody waits for (`io_submit`, read-ahead): the kernel lets only so many of them come at a time, whichever disks they are for.
+    @Test func readsInTheBackgroundOfAHungDiskHoldUpNobody() throws {
+        try withHost { mount, host in
+            try mount.python(
+                "H, HOST = '\(host.path)', \(host.processID)\n"
+                    + #"""
+                    import ctypes, platform, struct
+                    with open('v', 'wb') as v: v.write(b'v' * 4096); v.truncate(100 << 20)
+                    with open('other', 'wb') as other: other.write(b'o' * (32 << 20))
+                    g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {S}/v type=raw\n'.encode()); os.close(g)
+                    attach(f'{H}/attached/v/disk type=raw name=v'); attach(f'{S}/other type=raw')
+                    few = len(os.listdir(f"/proc/{os.environ['PID']}/task"))
+                    ready, told = os.pipe()
+                    victim = os.fork()
+                    if victim == 0:
+                        # 90 reads at once of Linux' own asynchronous kind; this process can't end before they do.
+                        call = ctypes.CDLL(None, use_errno=True).syscall
+                        setup, submit, getevents = (206, 209, 208) if platform.machine() == 'x86_64' else (0, 2, 4)
+                        context, count = ctypes.c_ulong(0), 90
+                        assert call(setup, count, ctypes.byref(context)) == 0
+                        f = os.open(A + '/v/disk', os.O_RDONLY | os.O_DIRECT)
+                        memory = mmap.mmap(-1, 4096 * count); address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+                        blocks = [ctypes.create_string_buffer(struct.pack('=QIIHhIQQqQII', k, 0, 0, 0, 0, f, address + 4096 * k, 4096, k << 20, 0, 0, 0)) for k in range(count)]
+                        pointers = (ctypes.c_void_p * count)(*map(ctypes.addressof, blocks))
+                        os.kill(HOST, signal.SIGSTOP)
+                        assert call(submit, context, count, pointers) == count
+                        os.write(told, b'!')
+                        results = ctypes.create_string_buffer(32 * count)
+                        assert call(getevents, context, count, count, results, None) == count
+                        for event in range(count): assert struct.unpack_from('qqqq', results, 32 * event)[2] == 4096
+                        os._exit(0 if memory[:] == b'v' * 4096 + bytes(4096 * (count - 1)) else 1)
+                    os.read(ready, 1)
+                    time.sleep(0.5)
+                    print(few, len(os.listdir(f"/proc/{os.environ['PID']}/task")))
+                    start = time.monotonic()
+                    assert open(A + '/other/disk', 'rb').read() == b'o' * (32 << 20)
+                    slowest = time.monotonic() - start
+                    print('slowest', slowest)
+                    assert os.waitpid(victim, os.WNOHANG) == (0, 0), 'nothing hangs'
+                    os.kill(HOST, signal.SIGCONT)
+                    assert slowest < 10, slowest
+                    assert os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]) == 0
+                    for name in ('v', 'other'): detach(name)
+                    """#,
+                timeout: .seconds(120)
+            )
+        }
+    }
+
     /// More requests hang than there may be workers, and the daemon is told to end: it does.
     @Test func anEndWithEverythingHung() throws {
         try withHost { mount, host in
@@ -111,14 +160,14 @@ struct HungHostMountTests {
                 subprocess.check_call('qemu-img convert -f raw -O vhdx model v', shell=True)
                 os.truncate('v', 160 << 20)
                 ctl(H, f'attach {S}/v type=raw'); ctl(M, f'attach {H}/attached/v/disk name=v')
-                opened = [os.open(M + '/attached/v/disk', os.O_RDONLY | os.O_DIRECT) for _ in range(100)]
+                opened = [os.open(M + '/attached/v/disk', os.O_RDONLY | os.O_DIRECT) for _ in range(300)]
                 os.kill(HOST, signal.SIGSTOP)
                 outcomes = []
                 def read(k):
                     b = mmap.mmap(-1, 4096)
-                    try: outcomes.append(b[:os.preadv(opened[k], [b], (k + 1) << 20)])
+                    try: outcomes.append(b[:os.preadv(opened[k], [b], (k + 1) << 18)])
                     except OSError as e: outcomes.append(e.errno)
-                readers = [threading.Thread(target=read, args=(k,)) for k in range(100)]
+                readers = [threading.Thread(target=read, args=(k,)) for k in range(300)]
                 for reader in readers: reader.start()
                 time.sleep(1)
                 print('hung', len(outcomes), flush=True)
