@@ -81,11 +81,6 @@ final class Activity: Sendable {
         }
     }
 
-    /// How many workers there are.
-    var workers: Int {
-        state.update { $0.workers }
-    }
-
     /// Whether workers were ever started.
     var hasStarted: Bool {
         state.update { $0.hasStarted }

@@ -16,6 +16,9 @@ public final class FUSESession: Sendable {
     private let pool: WorkerPool
     private let mounted = Locked<MountedDirectory?>(nil)
 
+    /// How many threads there are to answer requests.
+    var workerCount: Int { pool.workers.count }
+
     /// Makes the kernel forget. Not for threads that answer requests, see `KernelCache`.
     public let cache: any KernelCache
 

@@ -1,9 +1,10 @@
-import FUSEServer
 import FileSystem
 import Glibc
 import Platform
 import SystemPackage
 import Testing
+
+@testable import FUSEServer
 
 @Suite(.enabled(if: canMount, whyNot))
 struct ConcurrencyTests {
@@ -28,9 +29,10 @@ struct ConcurrencyTests {
         }
     }
 
-    @Test func `reads that hang do not stop others`() throws {
+    @Test(arguments: [20, WorkerPool.limit + 20])
+    func `reads that hang do not stop others, and all is well after them`(count: Int) throws {
         let gate = Gate()
-        let hung = (0..<20).map { number in
+        let hung = (0..<count).map { number in
             MemoryNode(
                 "hung\(number)",
                 inode: UInt64(100 + number),
@@ -47,44 +49,15 @@ struct ConcurrencyTests {
                     results.update { $0.append(bytes) }
                 }
             }
-            #expect(gate.waitForVisitors(20))
-            #expect(try mount.content(of: "a") == [1])
+            #expect(gate.waitForVisitors(min(count, WorkerPool.limit)))
+            if count < WorkerPool.limit { #expect(try mount.content(of: "a") == [1]) }
             gate.open()
-            #expect(results.wait(timeout: .seconds(20)) { $0.count == 20 ? true : nil } == true)
+            #expect(results.wait(timeout: .seconds(20)) { $0.count == count ? true : nil } == true)
             #expect(results.update { $0 }.allSatisfy { $0 == [9] })
-            // The surplus workers have gone, and the others still work.
-            #expect(eventually { workers() <= 8 })
+            #expect(try mount.content(of: "a") == [1])
+            // The surplus workers have gone. Those who rest come back, or make room for others.
+            #expect(eventually { mount.session.workerCount <= 8 })
             mount.session.cache.invalidate(NodeID(rawValue: 10), range: nil)
-            #expect(try mount.content(of: "a") == [1])
-        }
-    }
-
-    @Test func `more reads hang than there may be workers, and all is well after them`() throws {
-        let gate = Gate()
-        let hung = (0..<80).map { number in
-            MemoryNode(
-                "hung\(number)",
-                inode: UInt64(100 + number),
-                content: [9],
-                onRead: { () throws(Errno) in try gate.pass() }
-            )
-        }
-        try withMount(hung + [MemoryNode("a", inode: 10, content: [1])]) { (mount) throws in
-            defer { gate.open() }
-            let results = Monitor<[[UInt8]]>([])
-            for node in hung {
-                startThread(node.name) {
-                    let bytes = (try? mount.content(of: node.name)) ?? []
-                    results.update { $0.append(bytes) }
-                }
-            }
-            #expect(gate.waitForVisitors(64))
-            gate.open()
-            #expect(results.wait(timeout: .seconds(20)) { $0.count == 80 ? true : nil } == true)
-            #expect(results.update { $0 }.allSatisfy { $0 == [9] })
-            #expect(try mount.content(of: "a") == [1])
-            #expect(eventually { workers() <= 8 })
-            // Those who rest come back, or make room for others.
             for _ in 0..<200 { #expect(try mount.content(of: "a") == [1]) }
         }
     }
@@ -189,24 +162,5 @@ struct ConcurrencyTests {
             #expect(releases() == 81, "opens: \(mount.tree.calls.filter { $0.hasPrefix("open") }.count)")
             #expect(mount.tree.calls.filter { $0 == "flush" }.count >= 81)
         }
-    }
-
-    /// How many threads of this process are workers, of all sessions.
-    private func workers() -> Int {
-        guard let directory = unsafe opendir("/proc/self/task") else { return 0 }
-        defer { unsafe closedir(directory) }
-        var count = 0
-        while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
-                unsafe name.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            guard let file = try? FileDescriptor.open(FilePath("/proc/self/task/\(name)/comm"), .readOnly) else {
-                continue
-            }
-            defer { try? file.close() }
-            let comm = (try? file.bytes(in: 0..<16)) ?? []
-            if String(decoding: comm, as: UTF8.self).hasPrefix("fuse-worker") { count += 1 }
-        }
-        return count
     }
 }
