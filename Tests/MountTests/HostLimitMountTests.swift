@@ -86,6 +86,51 @@ struct HostLimitMountTests {
         }
     }
 
+    /// A control group of 64 MiB, pages of images included: many tables, many at it. The kernel would kill a daemon that needs more.
+    @Test(.enabled(if: ControlGroup.canBeMade, "no control group can be made here"))
+    func littleMemoryInAControlGroup() throws {
+        try withMount { mount in
+            let group = try #require(ControlGroup(memory: 64 << 20))
+            defer { group.remove() }
+            try #require(group.take(mount.processID))
+            try mount.python(
+                #"""
+                PID = int(os.environ['PID'])
+                def anonymous(): return int(next(l for l in open(f'/proc/{PID}/status') if l.startswith('RssAnon')).split()[1]) >> 10
+                SIZE = 96 << 20
+                rng = random.Random(1)
+                model = b''.join(rng.randbytes(1 << 20) for _ in range(SIZE >> 20)); open('model', 'wb').write(model)
+                kinds = ('vpc -o force_size=on', 'vpc -o subformat=fixed,force_size=on', 'vhdx -o block_size=1M', 'raw')
+                for name, kind in zip('abcd', kinds): subprocess.check_call(f'qemu-img convert -f raw -O {kind} model {name}', shell=True)
+                subprocess.check_call('qemu-img create -q -f vhdx -o block_size=1M huge 60T', shell=True)
+                for name in ('a', 'b', 'c', 'd type=raw', 'huge'): attach(f'{S}/{name}')
+                def use(k):
+                    name, rng = 'abcd'[k % 4], random.Random(k)
+                    f = os.open(f'{A}/{name}/disk', os.O_RDWR | (os.O_DIRECT if k % 2 else 0)); b = mmap.mmap(-1, 1 << 20)
+                    # Each writes into the MiBs of its own, and reads everywhere what nobody writes.
+                    for round in range(8):
+                        at = rng.randrange(64) << 20; assert os.preadv(f, [b], at) == 1 << 20 and b[:] == model[at:at + (1 << 20)], (k, at)
+                        b[:] = bytes([k]) * (1 << 20); at = (64 + k) << 20; assert os.pwritev(f, [b], at) == 1 << 20
+                    os.fsync(f); os.close(f)
+                import concurrent.futures as futures
+                with futures.ThreadPoolExecutor(32) as pool: list(pool.map(use, range(32)))
+                h = os.open(A + '/huge/disk', os.O_RDWR)
+                places = [rng.randrange(0, 60 << 20) << 20 for _ in range(300)]
+                for at in places: assert os.pwrite(h, at.to_bytes(8, 'big') * 512, at) == 4096
+                os.fsync(h)
+                for at in places: assert os.pread(h, 4096, at) == at.to_bytes(8, 'big') * 512
+                os.close(h)
+                print('anonymous MiB', anonymous())
+                for k in range(32):
+                    f = os.open(f'{A}/{"abcd"[k % 4]}/disk', os.O_RDONLY); assert os.pread(f, 1 << 20, (64 + k) << 20) == bytes([k]) * (1 << 20); os.close(f)
+                for name in ('a', 'b', 'c', 'd', 'huge'): detach(name)
+                for name in 'abc': subprocess.check_call([os.environ['VHDFS'], 'check', name], stdout=subprocess.DEVNULL)
+                """#,
+                timeout: .seconds(180)
+            )
+        }
+    }
+
     /// `ulimit -f` of the shell that started it: by itself the kernel would end the daemon at the first write beyond.
     @Test func noLongFiles() throws {
         try withMount { mount in
