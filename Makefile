@@ -17,6 +17,12 @@ else
 LONG_TEST = ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-$(SANITIZE) --sanitize=$(SANITIZE) $(if $(filter thread,$(SANITIZE)),-Xswiftc -DVHDFS_TSAN)
 endif
 
+# What only computes first: beside it, tests that wait for other processes would wait for too long.
+define run_tests
+$(1) --filter 'FormatTests|FuzzTests|PowerCutTests'
+$(1) --skip 'FormatTests|FuzzTests|PowerCutTests'
+endef
+
 .PHONY: help run build bench bench-instructions install test check format lint test-thread test-address fuzz damage powercut kill soak packages-build packages-test clean
 
 help: ## Show the targets
@@ -55,9 +61,7 @@ test: packages-test ## Install what the tests need and run them all
 	$(SWIFT) build --build-tests
 	@PATH="$$($(SWIFT) build --show-bin-path):$$PATH" scripts/test-readme
 	@scripts/install-dissect > /dev/null || echo 'dissect.hypervisor can not be installed; tests that compare with it are skipped'
-	@# What only computes first: beside it, tests that wait for other processes would wait for too long.
-	$(SWIFT) test --skip-build --filter 'FormatTests|FuzzTests|PowerCutTests'
-	$(SWIFT) test --skip-build --skip 'FormatTests|FuzzTests|PowerCutTests'
+	$(call run_tests,$(SWIFT) test --skip-build)
 
 check: lint ## Format, lint, warnings, leftovers
 	$(SWIFT) build
@@ -70,11 +74,11 @@ format: ## Format everything in place
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz Benchmarks
 
 test-thread: packages-test ## Run the tests under ThreadSanitizer
-	$(SWIFT) test --scratch-path .build-thread --sanitize=thread -Xswiftc -DVHDFS_TSAN
+	$(call run_tests,$(SWIFT) test --scratch-path .build-thread --sanitize=thread -Xswiftc -DVHDFS_TSAN)
 
 test-address: packages-test ## Run the tests under AddressSanitizer
 	@# The leak checker does not see references that Swift packs into an object's header, and XCTest itself leaks.
-	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-address --sanitize=address
+	$(call run_tests,ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-address --sanitize=address)
 
 fuzz: packages-build ## Look for inputs that break a promise: FUZZ_TARGETS="vhd udf", FUZZ_SECONDS=60 for each
 	@SWIFT="$(SWIFT)" scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
