@@ -110,4 +110,50 @@ struct LocksMountTests {
             }
         }
     }
+
+    /// Whoever makes an image writes paths into it, of anybody's files. Looked at they are, but only a true parent is locked: a lock would
+    /// keep QEMU, dpkg and others out of their own files.
+    @Test func theFileOfAStrangerIsNeverLocked() throws {
+        try withMount { mount in
+            for (name, fill) in [("stranger.vhd", 7), ("beside.vhd", 8)] { try mount.makeVHD(name, fill: UInt8(fill)) }
+            for name in ["stranger.vhd", "text", "other.vhdx"] {
+                var child = VHDBuilder(.differencing, size: 1 << 20)
+                child.blockSize = 65_536
+                child.parentID = [UInt8](repeating: 99, count: 16)
+                child.parentName = name
+                try mount.scratch.write(child.build().content, to: "child-\(name)")
+            }
+            try mount.python(
+                #"""
+                subprocess.check_call('head -c 100000 /dev/urandom > text; qemu-img create -q -f vhdx other.vhdx 8M', shell=True)
+                NAMES = ('stranger.vhd', 'text', 'other.vhdx')
+                opened = [os.open(name, os.O_RDWR) for name in NAMES + ('beside.vhd',)]
+                def codes(): return [ctl(f'attach {S}/child-{name} readonly') for name in NAMES]
+                # One who locks and unlocks all the time never finds them locked by another.
+                stranger = os.fork()
+                if stranger == 0:
+                    rounds, over = 0, []
+                    signal.signal(signal.SIGTERM, lambda *_: over.append(1))
+                    while not over:
+                        for f in opened: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB); fcntl.lockf(f, fcntl.LOCK_UN)
+                        rounds += 1
+                    os._exit(0 if rounds > 1000 else 2)
+                free = codes()
+                assert all(free), free
+                for _ in range(100): assert codes() == free
+                # The other images of a folder are looked at for children before the first write.
+                subprocess.check_call('qemu-img create -q -f vpc -o force_size=on mine.vhd 4M', shell=True)
+                for _ in range(20):
+                    attach(f'{S}/mine.vhd'); d = os.open(A + '/mine/disk', os.O_WRONLY); os.pwrite(d, b'x' * 512, 0); os.close(d); detach('mine')
+                assert os.waitpid(stranger, os.WNOHANG) == (0, 0), 'it has found one locked'
+                os.kill(stranger, signal.SIGTERM)
+                assert os.waitstatus_to_exitcode(os.waitpid(stranger, 0)[1]) == 0
+                # One who keeps them locked is no reason for another answer.
+                for f in opened: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                assert codes() == free, (codes(), free)
+                """#,
+                timeout: .seconds(120)
+            )
+        }
+    }
 }
