@@ -57,9 +57,13 @@ final class Connection: @unchecked Sendable {
         }
     }
 
-    /// Has a request answered; returns when its operation has returned.
+    /// The request as a READ, or nil when it is another.
+    func readRequest(in buffer: RequestBuffer) -> ReadRequest? {
+        unsafe ReadRequest(buffer.bytes, on: server.device)
+    }
+
+    /// Has libfuse answer a request; returns when its operation has returned.
     func process(_ buffer: RequestBuffer) {
-        if let read = unsafe ReadRequest(buffer.bytes, on: server.device) { return read.answer() }
         unsafe fuse_session_process_buf(session, &buffer.memory)
     }
 
@@ -123,6 +127,15 @@ final class RequestBuffer {
 
     init() {
         unsafe memory.mem = .allocate(byteCount: Self.capacity, alignment: Self.pageSize)
+    }
+
+    /// The number of the request that this one interrupts, if it is an INTERRUPT.
+    var interrupted: UInt64? {
+        let headerSize = MemoryLayout<fuse_in_header>.size
+        guard unsafe bytes.count >= headerSize + MemoryLayout<fuse_interrupt_in>.size,
+            unsafe bytes.loadUnaligned(as: fuse_in_header.self).opcode == FUSE_INTERRUPT.rawValue
+        else { return nil }
+        return unsafe bytes.loadUnaligned(fromByteOffset: headerSize, as: fuse_interrupt_in.self).unique
     }
 
     /// The request's bytes.

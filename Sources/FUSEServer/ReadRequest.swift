@@ -27,6 +27,9 @@ struct ReadRequest {
         question = unsafe bytes.loadUnaligned(fromByteOffset: headerSize, as: fuse_read_in.self)
     }
 
+    /// The kernel's number for it.
+    var number: UInt64 { header.unique }
+
     /// Answers it: from where the bytes stand on the host, or through the worker's own memory.
     func answer() {
         let wasFound: Void? = HandleTable<FileHandle>.with(question.fh) { open in

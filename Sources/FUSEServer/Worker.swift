@@ -4,6 +4,8 @@ internal import Synchronization
 final class Worker: Sendable {
     /// Counts the beginnings and ends of requests, so it is odd while there is one.
     private let steps = Atomic<UInt>(0)
+    /// The kernel's number of the READ that it answers; 0 when it answers none.
+    private let readNumber = Atomic<UInt64>(0)
     /// It waits for the host, or has been at one request for long: nobody counts on it.
     private let isAway = Atomic(false)
 
@@ -20,8 +22,19 @@ final class Worker: Sendable {
         steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .sequentiallyConsistent)
     }
 
+    /// What it has taken is a READ.
+    func isReading(_ number: UInt64) {
+        readNumber.store(number, ordering: .relaxed)
+    }
+
+    /// Whether it answers that READ.
+    func reads(_ number: UInt64) -> Bool {
+        readNumber.load(ordering: .relaxed) == number
+    }
+
     /// It is done with it.
     func end() {
+        readNumber.store(0, ordering: .relaxed)
         steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
     }
 

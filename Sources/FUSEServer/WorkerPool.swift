@@ -181,7 +181,12 @@ final class WorkerPool: Sendable {
             guard connection.receive(buffer) else { return }
             worker.begin()
             lookout.wake(for: self)
-            connection.process(buffer)
+            if let read = connection.readRequest(in: buffer) {
+                worker.isReading(read.number)
+                read.answer()
+            } else if !interruptsRead(buffer) {
+                connection.process(buffer)
+            }
             worker.end()
             comeBack(worker)
             if let tell = onInitialized, server.isInitialized.load(ordering: .acquiring) {
@@ -190,5 +195,12 @@ final class WorkerPool: Sendable {
                 callUp(to: crew)
             }
         } while isNeeded()
+    }
+
+    /// Whether a request is the INTERRUPT of a READ. No read can be called off, and libfuse, which knows nothing of our READs, would keep the
+    /// INTERRUPT in case they come later.
+    private func interruptsRead(_ buffer: RequestBuffer) -> Bool {
+        guard let number = buffer.interrupted else { return false }
+        return workers.contains { $0.reads(number) }
     }
 }

@@ -163,4 +163,54 @@ struct ConcurrencyTests {
             #expect(mount.tree.calls.filter { $0 == "flush" }.count >= 81)
         }
     }
+
+    /// Programs that are signalled often (Go's, profiled ones) interrupt their reads all the time; nothing may be kept of that.
+    @Test func `interrupted reads cost no memory`() async {
+        await #expect(processExitsWith: .success) {
+            let node = MemoryNode("a", inode: 10, content: [1], caching: .direct, onRead: { usleep(300) })
+            try withMount([node]) { mount in
+                var action = sigaction()
+                unsafe action.__sigaction_handler.sa_handler = { _ in }
+                action.sa_flags = SA_RESTART
+                unsafe sigaction(SIGUSR2, &action, nil)
+                let file = try mount.open("a")
+                defer { try? file.close() }
+                let reader = Monitor((thread: pthread_t?.none, rounds: 0))
+                startThread("reader") {
+                    var signals = sigset_t()
+                    unsafe sigemptyset(&signals)
+                    unsafe sigaddset(&signals, SIGUSR2)
+                    unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+                    reader.update { $0.thread = pthread_self() }
+                    for _ in 0..<16000 {
+                        _ = try? file.bytes(in: 0..<1)
+                        reader.update { $0.rounds += 1 }
+                    }
+                    // The signals go to this thread until it is seen that it is done.
+                    _ = reader.wait(timeout: .seconds(60)) { $0.thread == nil ? true : nil }
+                }
+                let thread = try #require(reader.wait(timeout: .seconds(20)) { $0.thread })
+                var early = 0
+                while true {
+                    pthread_kill(thread, SIGUSR2)
+                    usleep(50)
+                    let rounds = reader.update { $0.rounds }
+                    if rounds >= 4000, early == 0 { early = try Self.anonymousMemory() }
+                    if rounds == 16000 { break }
+                }
+                let grown = try Self.anonymousMemory() - early
+                reader.update { $0.thread = nil }
+                #expect(grown < 500_000, "\(grown) bytes more")
+            }
+        }
+    }
+
+    /// Bytes of this process that no file backs.
+    private static func anonymousMemory() throws -> Int {
+        let status = try FileDescriptor.open(FilePath("/proc/self/status"), .readOnly)
+        defer { try? status.close() }
+        let lines = String(decoding: try status.bytes(in: 0..<4096), as: UTF8.self).split(separator: "\n")
+        let line = try #require(lines.first { $0.hasPrefix("RssAnon:") })
+        return 1024 * (try #require(line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }))
+    }
 }
