@@ -54,7 +54,8 @@ struct HostLimitMountTests {
         }
     }
 
-    @Test func noMemoryForThreads() throws {
+    @Test(.disabled(if: BuiltProgram.watchesItself, "sanitizers need memory of their own"))
+    func noMemoryForThreads() throws {
         try withMount { mount in
             try mount.python(
                 #"""
@@ -87,7 +88,10 @@ struct HostLimitMountTests {
     }
 
     /// A control group of 64 MiB, pages of images included: many tables, many at it. The kernel would kill a daemon that needs more.
-    @Test(.enabled(if: ControlGroup.canBeMade, "no control group can be made here"))
+    @Test(
+        .enabled(if: ControlGroup.canBeMade, "no control group can be made here"),
+        .disabled(if: BuiltProgram.watchesItself, "sanitizers need memory of their own")
+    )
     func littleMemoryInAControlGroup() throws {
         try withMount { mount in
             let group = try #require(ControlGroup(memory: 64 << 20))

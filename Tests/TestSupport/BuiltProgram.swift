@@ -10,4 +10,8 @@ public enum BuiltProgram {
         let program = String(decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
         return program.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/vhdfs"
     }()
+
+    /// Whether it was built with ThreadSanitizer or AddressSanitizer, as the tests are then: such programs need memory of their own.
+    public static let watchesItself =
+        unsafe dlsym(nil, "__tsan_init") != nil || unsafe dlsym(nil, "__asan_init") != nil
 }
