@@ -108,7 +108,7 @@ private final class Scene {
 
     private func write(_ line: String, to file: any OpenFile) throws {
         _ = try Array("\(line)\n".utf8).withBytes { (span) throws(Errno) in
-            try file.write(span, at: 0, caller: Self.caller, interruption: Interruption())
+            try file.write(span, at: 0, origin: .buffer, caller: Self.caller, interruption: Interruption())
         }
     }
 }

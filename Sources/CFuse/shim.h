@@ -50,6 +50,9 @@ static inline int cfuse_device_at(const char *path, uint32_t *major, uint32_t *m
 /// `whence` of lseek(2): the next data or hole.
 enum { CFUSE_SEEK_DATA = 3, CFUSE_SEEK_HOLE = 4 };
 
+/// O_DIRECT of open(2).
+enum { CFUSE_O_DIRECT = __O_DIRECT };
+
 /// syncfs(2).
 static inline int cfuse_synchronize_file_system(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
 

@@ -5,9 +5,8 @@ internal import Synchronization
 /// Keeps the kernel's pages of a disk and of its partitions the same: they are different files for the kernel, and the same bytes.
 ///
 /// After a write through one of them the kernel is told to forget those bytes of the others, before the write is answered. That is done by a
-/// thread of its own, because the kernel may first have to wait for a page that is being read or written, which takes a worker. When two
-/// programs write the same bytes through different files at the same time, both pages may be waited for in a circle: so the wait has an end, and
-/// the answer to the one write lets the other go on.
+/// thread of its own, because the kernel may first have to wait for a page that is being read or written, which takes a worker. When that is the
+/// page of a write which itself waits for the thread, that write is answered first. Whatever else may hang, a wait has an end.
 final class Coherence: Sendable {
     /// How long a write waits for the kernel to forget.
     private static let patience = Duration.seconds(1)
@@ -15,50 +14,99 @@ final class Coherence: Sendable {
     private struct View: Sendable {
         var node: NodeID
         var range: Range<UInt64>
+        /// It has been opened without O_DIRECT.
+        var isBuffered: Bool
+    }
+
+    /// Bytes of a file that the kernel is to forget.
+    private struct Job: Sendable {
+        var node: NodeID
+        var range: Range<UInt64>
+
+        /// The kernel locks as much at once, at most: the largest folio.
+        private static let folio: UInt64 = 2 << 20
+
+        func mayWait(for other: Job?) -> Bool {
+            guard let other else { return false }
+            return node == other.node && range.lowerBound / Self.folio <= other.range.upperBound / Self.folio
+                && other.range.lowerBound / Self.folio <= range.upperBound / Self.folio
+        }
     }
 
     private struct Work: Sendable {
-        var queue: [(node: NodeID, range: Range<UInt64>)] = []
+        /// Longer than this, and jobs of one file are put together.
+        private static let limit = 256
+
+        var queue: [Job] = []
+        /// What the thread is at.
+        var current: Job?
         var queued: UInt64 = 0
         var done: UInt64 = 0
         var isRunning = false
+
+        mutating func add(_ job: Job) {
+            if queue.count >= Self.limit, let known = queue.lastIndex(where: { $0.node == job.node }) {
+                let old = queue[known].range
+                queue[known].range =
+                    min(old.lowerBound, job.range.lowerBound)..<max(old.upperBound, job.range.upperBound)
+            } else {
+                queue.append(job)
+                queued += 1
+            }
+        }
     }
 
     private let views = Locked<[View]>([])
     private let viewCount = Atomic(0)
     private let work = Monitor(Work())
 
-    /// A file of the disk has been opened for reading, so that the kernel may keep pages of it from now on.
-    func didOpen(_ node: NodeID, range: Range<UInt64>) {
+    /// A file of the disk has been opened, so that the kernel may keep pages of it from now on.
+    func didOpen(_ node: NodeID, range: Range<UInt64>, isDirect: Bool) {
         views.withLock { views in
-            guard !views.contains(where: { $0.node == node }) else { return }
-            views.append(View(node: node, range: range))
+            if let known = views.firstIndex(where: { $0.node == node }) {
+                if !isDirect { views[known].isBuffered = true }
+                return
+            }
+            views.append(View(node: node, range: range, isBuffered: !isDirect))
             viewCount.store(views.count, ordering: .releasing)
         }
     }
 
-    /// Bytes of the disk have been changed through the kernel's pages of a file, which have the new bytes; nil when through none.
-    func didChange(_ range: Range<UInt64>, throughPagesOf node: NodeID?, kernel: (any KernelCache)?) {
-        guard viewCount.load(ordering: .acquiring) > (node == nil ? 0 : 1), let kernel else { return }
-        let others = views.withLock { views in
-            views.filter { $0.node != node && $0.range.overlaps(range) }
+    /// Bytes of the disk have been changed through a file.
+    func didChange(_ range: Range<UInt64>, through node: NodeID, _ origin: WriteOrigin, kernel: (any KernelCache)?) {
+        guard viewCount.load(ordering: .acquiring) > (origin == .direct ? 0 : 1), let kernel else { return }
+        let (others, own) = views.withLock { views in
+            let meant = views.filter { $0.range.overlaps(range) }
+            return (meant.filter { $0.node != node }, meant.first { $0.node == node })
         }
-        guard !others.isEmpty else { return }
+        let ownJob = own.map { Self.job($0, range) }
+        // The kernel drops pages itself after a direct write, but not after one of `io_submit`.
+        let isOwnStale = origin == .direct && own?.isBuffered == true
+        guard !others.isEmpty || isOwnStale else { return }
         let (last, starts) = work.update { work in
-            for view in others {
-                let common = view.range.clamped(to: range)
-                let start = view.range.lowerBound
-                work.queue.append((view.node, common.lowerBound - start..<common.upperBound - start))
-            }
-            work.queued += UInt64(others.count)
+            for view in others { work.add(Self.job(view, range)) }
+            if isOwnStale, let ownJob { work.add(ownJob) }
+            let last = work.queued
+            // Others' writes make the kernel drop this file's pages too, maybe between its copying these bytes there and our storing them; then
+            // it may have read the old ones again. The page may be locked until the write is answered, so that is not waited for.
+            if origin == .buffer, let ownJob { work.add(ownJob) }
             let starts = !work.isRunning
             work.isRunning = true
-            return (work.queued, starts)
+            return (last, starts)
         }
         if starts, !startThread("coherence", { [self] in run(kernel, patience: .seconds(5)) }) {
             run(kernel, patience: .zero)
         }
-        let _: Bool? = work.wait(timeout: Self.patience) { $0.done >= last ? true : nil }
+        Waiting.announce {
+            let _: Bool? = work.wait(timeout: Self.patience) { work in
+                work.done >= last || (origin != .direct && ownJob?.mayWait(for: work.current) == true) ? true : nil
+            }
+        }
+    }
+
+    private static func job(_ view: View, _ range: Range<UInt64>) -> Job {
+        let (common, start) = (view.range.clamped(to: range), view.range.lowerBound)
+        return Job(node: view.node, range: common.lowerBound - start..<common.upperBound - start)
     }
 
     /// Works the queue off, in its order, until nothing more has come for a while.
@@ -67,11 +115,15 @@ final class Coherence: Sendable {
             let _: Bool? = work.wait(timeout: patience) { $0.queue.isEmpty ? nil : true }
             let next = work.update { work in
                 work.isRunning = !work.queue.isEmpty
-                return work.isRunning ? work.queue.removeFirst() : nil
+                work.current = work.isRunning ? work.queue.removeFirst() : nil
+                return work.current
             }
             guard let next else { return }
             kernel.invalidate(next.node, range: next.range)
-            work.update { $0.done += 1 }
+            work.update { work in
+                work.current = nil
+                work.done += 1
+            }
         }
     }
 }

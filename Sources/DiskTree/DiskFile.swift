@@ -14,6 +14,8 @@ final class DiskFile: OpenFile {
     /// Where its bytes lie on the disk.
     private let range: Range<UInt64>
     private let mode: OpenMode
+    /// Whether the kernel keeps no pages for it.
+    let goesPastPages: Bool
     private let log: Logger
     private let tree: DiskTree
     /// It can write, and has since a copy of it was last closed.
@@ -42,8 +44,8 @@ final class DiskFile: OpenFile {
         } catch {
             throw error.ioErrno
         }
-        disk.didOpen(node)
-        if mode.reads { disk.coherence.didOpen(node, range: self.range) }
+        goesPastPages = disk.didOpen(node, mode) && tree.kernelCache?.canWritePastPages == true
+        if !goesPastPages { disk.coherence.didOpen(node, range: self.range, isDirect: mode.isDirect) }
     }
 
     private var size: UInt64 { range.upperBound - range.lowerBound }
@@ -79,6 +81,7 @@ final class DiskFile: OpenFile {
     func write(
         _ bytes: RawSpan,
         at offset: UInt64,
+        origin: WriteOrigin,
         caller: Caller,
         interruption: Interruption
     ) throws(Errno) -> Int {
@@ -88,7 +91,7 @@ final class DiskFile: OpenFile {
         let place = range.lowerBound + offset
         setActive(true)
         // A write that fails may have changed a part of it.
-        defer { didChange(place..<place + UInt64(count)) }
+        defer { didChange(place..<place + UInt64(count), origin) }
         do {
             try attachment.write(bytes.extracting(0..<count), at: place)
             if mode.isSynchronous { try attachment.synchronize() }
@@ -104,7 +107,8 @@ final class DiskFile: OpenFile {
         guard request != .allocate else { return }
         let place = range.lowerBound + offset..<range.lowerBound + end
         setActive(true)
-        defer { didChange(place) }
+        // The kernel drops the pages of this file itself.
+        defer { didChange(place, .pages) }
         do {
             try attachment.zero(place)
             if mode.isSynchronous { try attachment.synchronize() }
@@ -158,15 +162,20 @@ final class DiskFile: OpenFile {
         if isActive.exchange(value, ordering: .acquiringAndReleasing) != value { attachment.writer(isActive: value) }
     }
 
-    private func didChange(_ range: Range<UInt64>) {
-        disk.coherence.didChange(range, throughPagesOf: mode.reads ? node : nil, kernel: tree.kernelCache)
+    private func didChange(_ range: Range<UInt64>, _ origin: WriteOrigin) {
+        disk.coherence.didChange(
+            range,
+            through: node,
+            goesPastPages ? .direct : origin,
+            kernel: tree.kernelCache
+        )
     }
 
     func release() {
         // Stores through a mapping may have come after the last flush.
         try? flush()
         attachment.didClose(writing: mode.writes)
-        disk.didClose(node)
+        disk.didClose(node, mode)
         tree.dropIfUnused(disk)
     }
 

@@ -105,10 +105,10 @@ extension DiskTree {
         } catch {
             throw error.ioErrno
         }
-        disk.didOpen(node)
+        disk.didOpen(node, .reading)
         let didClose: @Sendable () -> Void = { [self] in
             disk.attachment.didClose(writing: false)
-            disk.didClose(node)
+            disk.didClose(node, .reading)
             dropIfUnused(disk)
         }
         do throws(Errno) {

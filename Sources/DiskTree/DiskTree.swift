@@ -257,11 +257,8 @@ public final class DiskTree: FileTree {
                 guard let range = bytes(item, of: disk) else { throw .noSuchFileOrDirectory }
                 let file = try DiskFile(disk, node, range: range, mode: mode, tree: self, log: log)
                 let lent = item == .disk ? disk.lentFile(by: kernelCache) : nil
-                // Who only writes gains nothing from pages, and can't map them.
-                return OpenedFile(
-                    file,
-                    caching: lent.map { .passthrough($0) } ?? (mode.reads ? .keep : .writesDirectly)
-                )
+                let own: OpenedFile.Caching = file.goesPastPages ? .writesDirectly : .keep
+                return OpenedFile(file, caching: lent.map { .passthrough($0) } ?? own)
             case .info: return OpenedFile(TextFile(disk.attachment.facts.text), caching: .direct)
             case .infoJSON: return OpenedFile(TextFile(disk.attachment.facts.json), caching: .direct)
             case .folder, .volumes, .volume: throw .isDirectory
@@ -305,18 +302,19 @@ extension DiskTree: AttachmentTable.Observer {
         let isDone = Monitor(false)
         // Not the attachment itself: its files are to be closed now, even if the kernel takes its time.
         let name = attachment.name.text
-        startThread("forget") {
+        let forget: @Sendable () -> Void = {
             kernel.invalidate(name: name, in: Place.attachedFolder.node())
             kernel.invalidate(name: name, in: Place.mountsFolder.node())
             for node in openNodes { kernel.invalidate(node, range: nil) }
             isDone.update { $0 = true }
         }
+        if !startThread("forget", forget) { forget() }
         let _: Bool? = isDone.wait(timeout: Self.patience) { $0 ? true : nil }
     }
 
     /// Lets go of a disk that has ended and of which nothing is open.
     func dropIfUnused(_ disk: ShownDisk) {
-        guard !disk.attachment.isAttached, disk.attachment.openFileCount == 0 else { return }
+        guard disk.attachment.hasEnded, disk.attachment.openFileCount == 0 else { return }
         _ = disks.withLock { $0.removeValue(forKey: disk.attachment.number) }
         let numbers = disk.volumeNumbers
         volumes.withLock { volumes in

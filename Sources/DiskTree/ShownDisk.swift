@@ -26,6 +26,8 @@ final class ShownDisk: Sendable {
         var volumes: [Int: (number: UInt64, volume: ShownVolume)] = [:]
         /// Files that the kernel has open, and how often.
         var openNodes: [NodeID: Int] = [:]
+        /// How many of those can be changed through a mapping.
+        var mappable = 0
     }
 
     let attachment: Attachment
@@ -123,12 +125,22 @@ final class ShownDisk: Sendable {
 
     // MARK: Open files
 
-    func didOpen(_ node: NodeID) {
-        state.withLock { $0.openNodes[node, default: 0] += 1 }
+    /// A file of the disk has been opened. Returns whether its writes may go past the kernel's pages.
+    ///
+    /// Who only writes gains nothing from pages, and can't map them. But a store through a mapping brings back the page that such a write has
+    /// just made the kernel drop, with what stood there before, and takes its bytes to the disk behind the write: so not while there may be one.
+    @discardableResult
+    func didOpen(_ node: NodeID, _ mode: OpenMode) -> Bool {
+        state.withLock { state in
+            state.openNodes[node, default: 0] += 1
+            if mode.canMapStores { state.mappable += 1 }
+            return mode.writes && !mode.reads && state.mappable == 0
+        }
     }
 
-    func didClose(_ node: NodeID) {
+    func didClose(_ node: NodeID, _ mode: OpenMode) {
         state.withLock { state in
+            if mode.canMapStores { state.mappable -= 1 }
             let count = (state.openNodes[node] ?? 1) - 1
             state.openNodes[node] = count > 0 ? count : nil
         }
@@ -138,4 +150,9 @@ final class ShownDisk: Sendable {
     var openNodes: [NodeID] {
         state.withLock { Array($0.openNodes.keys) }
     }
+}
+
+extension OpenMode {
+    /// Whether what is opened so can be changed through a mapping.
+    fileprivate var canMapStores: Bool { reads && writes }
 }

@@ -21,6 +21,7 @@ final class TextFile: OpenFile {
     func write(
         _ bytes: RawSpan,
         at offset: UInt64,
+        origin: WriteOrigin,
         caller: Caller,
         interruption: Interruption
     ) throws(Errno) -> Int {

@@ -22,8 +22,8 @@ final class Activity: Sendable {
 
     private let state = Monitor(State())
 
-    /// The signal that makes a worker's `read(2)` return so that it looks whether the session is over.
-    private static let nudgeSignal = SIGUSR1
+    /// The signal that makes a worker's `read(2)` return so that it looks whether it is needed, and whether the session is over.
+    static let nudgeSignal = SIGUSR1
 
     init() {
         // Without SA_RESTART, or the kernel would resume the read.

@@ -40,21 +40,27 @@ final class Connection: @unchecked Sendable {
         return unsafe fuse_session_custom_io(session, &functions, device) == 0
     }
 
-    /// Waits for a request. False at the end of the session.
-    func receive(_ buffer: RequestBuffer) -> Bool {
-        while true {
-            let count = unsafe read(server.device, buffer.memory.mem, RequestBuffer.capacity)
-            if hasExited || count == 0 { return false }
-            guard count > 0 else {
-                // ENOENT: the request was taken back.
-                if [EINTR, EAGAIN, ENOENT].contains(errno) { continue }
-                exit()
-                return false
-            }
-            unsafe buffer.memory.size = count
-            if !server.agreement.isReached { unsafe server.agreement.hear(buffer.bytes) }
-            return true
+    /// What waiting for a request has come to.
+    enum Reception {
+        case request
+        /// The request was taken back, or the worker was nudged.
+        case nothing
+        /// The session is over.
+        case end
+    }
+
+    /// Waits for a request.
+    func receive(_ buffer: RequestBuffer) -> Reception {
+        let count = unsafe read(server.device, buffer.memory.mem, RequestBuffer.capacity)
+        if hasExited || count == 0 { return .end }
+        guard count > 0 else {
+            if [EINTR, EAGAIN, ENOENT].contains(errno) { return .nothing }
+            exit()
+            return .end
         }
+        unsafe buffer.memory.size = count
+        if !server.agreement.isReached { unsafe server.agreement.hear(buffer.bytes) }
+        return .request
     }
 
     /// The request as a READ, or nil when it is another.

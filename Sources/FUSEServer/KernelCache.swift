@@ -5,7 +5,6 @@ internal import FileSystem
 /// That the kernel doesn't know a node or a name any more is no error: then there was nothing to forget.
 final class SessionCache: KernelCache {
     private let connection: Connection
-
     private let agreement: Agreement
 
     init(_ connection: Connection, _ agreement: Agreement) {
@@ -30,6 +29,8 @@ final class SessionCache: KernelCache {
     func invalidate(name: String, in directory: NodeID) {
         connection.invalidate(name: name, in: directory)
     }
+
+    var canWritePastPages: Bool { agreement.writesPastPages }
 
     func lend(_ descriptor: Int32) -> LentFile? {
         guard agreement.hasPassthrough else { return nil }

@@ -40,6 +40,7 @@ final class Lookout: Sendable {
             quietLooks = seen.isEmpty ? quietLooks + 1 : 0
             guard quietLooks > Self.drowsiness else { continue }
             quietLooks = 0
+            pool.sendSurplusHome()
             let alarms = alarm.update { $0 }
             isAsleep.store(true, ordering: .sequentiallyConsistent)
             if pool.workers.contains(where: { $0.request != nil }) {
@@ -60,7 +61,7 @@ final class Lookout: Sendable {
         var now: [ObjectIdentifier: (request: UInt, looks: Int)] = [:]
         var stuck: [Worker] = []
         var moves = false
-        for worker in pool.workers {
+        for worker in pool.workers where !worker.isResting.load(ordering: .relaxed) {
             let id = ObjectIdentifier(worker)
             guard let request = worker.request else {
                 moves = true

@@ -11,7 +11,8 @@ func open(_ handle: fuse_req_t?, _ node: fuse_ino_t, _ info: UnsafeMutablePointe
         let mode = OpenMode(
             reads: access != O_WRONLY,
             writes: access != O_RDONLY,
-            isSynchronous: flags & O_DSYNC != 0
+            isSynchronous: flags & O_DSYNC != 0,
+            isDirect: flags & Int32(CFUSE_O_DIRECT) != 0
         )
         let opened = try server.tree.open(NodeID(rawValue: node), mode: mode, caller: request.caller)
         let number = server.files.insert(FileHandle(opened.file))
@@ -33,19 +34,39 @@ func write(
     unsafe withFile(handle, info) { request, open throws(Errno) in
         guard let offset = UInt64(exactly: offset) else { throw .invalidArgument }
         let memory = unsafe UnsafeRawBufferPointer(start: bytes, count: size)
+        let origin = unsafe info.map { unsafe WriteOrigin($0.pointee) } ?? .buffer
         let caller = request.caller
         guard open.isSlow else {
             let span = unsafe RawSpan(_unsafeBytes: memory)
-            let count = try open.file.write(span, at: offset, caller: caller, interruption: uninterrupted)
+            let count = try open.file.write(
+                span,
+                at: offset,
+                origin: origin,
+                caller: caller,
+                interruption: uninterrupted
+            )
             request.reply(written: min(max(count, 0), size))
             return
         }
         let copy = unsafe [UInt8](memory)
         let file = open.file
         request.server.runSlowly(request) { interruption throws(Errno) in
-            let count = try unsafe file.write(copy.span.bytes, at: offset, caller: caller, interruption: interruption)
+            let count = try unsafe file.write(
+                copy.span.bytes,
+                at: offset,
+                origin: origin,
+                caller: caller,
+                interruption: interruption
+            )
             return .written(min(max(count, 0), copy.count))
         }
+    }
+}
+
+extension WriteOrigin {
+    /// The flags are those of the open file at the time of the write: `fcntl` may have changed them since it was opened.
+    fileprivate init(_ info: fuse_file_info) {
+        self = info.writepage != 0 ? .pages : info.flags & Int32(CFUSE_O_DIRECT) != 0 ? .direct : .buffer
     }
 }
 

@@ -58,9 +58,8 @@ extension Request {
         }
         var info = fuse_file_info()
         info.fh = number
-        let goesPastPages = caching == .writesDirectly && server.agreement.writesPastPages
         info.keep_cache = [.keep, .writesDirectly].contains(caching) ? 1 : 0
-        info.direct_io = caching == .direct || goesPastPages ? 1 : 0
+        info.direct_io = [.direct, .writesDirectly].contains(caching) ? 1 : 0
         return unsafe fuse_reply_open(handle, &info) != -ENOENT
     }
 

@@ -1,13 +1,18 @@
+internal import Glibc
 internal import Synchronization
 
-/// What one worker is doing, as others see it.
+/// What one worker is doing, as others see it. Made on its own thread.
 final class Worker: Sendable {
     /// Counts the beginnings and ends of requests, so it is odd while there is one.
     private let steps = Atomic<UInt>(0)
     /// The kernel's number of the READ that it answers; 0 when it answers none.
     private let readNumber = Atomic<UInt64>(0)
+    private let thread = pthread_self()
     /// It waits for the host, or has been at one request for long: nobody counts on it.
     private let isAway = Atomic(false)
+
+    /// Nobody needs it now.
+    let isResting = Atomic(false)
 
     /// A number that is the same as long as the worker is at the same request; nil when it is at none.
     var request: UInt? {
@@ -36,6 +41,11 @@ final class Worker: Sendable {
     func end() {
         readNumber.store(0, ordering: .relaxed)
         steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+    }
+
+    /// Has it look whether it is needed, if it waits for a request.
+    func nudge() {
+        pthread_kill(thread, Activity.nudgeSignal)
     }
 
     /// False if it was away already.

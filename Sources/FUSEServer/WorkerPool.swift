@@ -94,19 +94,30 @@ final class WorkerPool: Sendable {
         }
     }
 
+    /// Has those leave who wait for requests and were called for others that hung.
+    func sendSurplusHome() {
+        guard ready.load(ordering: .relaxed) > crew else { return }
+        // A thread stays on the bench as long as it can be sent a signal.
+        bench.update { bench in
+            for worker in bench.workers.values where worker.request == nil { worker.nudge() }
+        }
+    }
+
     /// Whether the calling worker is to go on: it rests while there are enough without it.
-    private func isNeeded() -> Bool {
+    private func isNeeded(_ worker: Worker) -> Bool {
         var count = ready.load(ordering: .relaxed)
         while count > crew {
             let (isOurs, now) = ready.weakCompareExchange(expected: count, desired: count - 1, ordering: .relaxed)
-            if isOurs { return rest() }
+            if isOurs { return rest(worker) }
             count = now
         }
         return true
     }
 
     /// Rests until it is called; false when it never was.
-    private func rest() -> Bool {
+    private func rest(_ worker: Worker) -> Bool {
+        worker.isResting.store(true, ordering: .relaxed)
+        defer { worker.isResting.store(false, ordering: .relaxed) }
         let mayRest = bench.update { bench in
             guard bench.resting < Self.restLimit, !bench.isOver else { return false }
             bench.resting += 1
@@ -178,7 +189,11 @@ final class WorkerPool: Sendable {
         let buffer = RequestBuffer()
         var onInitialized = onInitialized
         repeat {
-            guard connection.receive(buffer) else { return }
+            switch connection.receive(buffer) {
+            case .request: break
+            case .nothing: continue
+            case .end: return
+            }
             worker.begin()
             lookout.wake(for: self)
             if let read = connection.readRequest(in: buffer) {
@@ -194,7 +209,7 @@ final class WorkerPool: Sendable {
                 onInitialized = nil
                 callUp(to: crew)
             }
-        } while isNeeded()
+        } while isNeeded(worker)
     }
 
     /// Whether a request is the INTERRUPT of a READ. No read can be called off, and libfuse, which knows nothing of our READs, would keep the

@@ -97,6 +97,7 @@ public protocol OpenFile: AnyObject, Sendable {
     func write(
         _ bytes: RawSpan,
         at offset: UInt64,
+        origin: WriteOrigin,
         caller: Caller,
         interruption: Interruption
     ) throws(Errno) -> Int
@@ -122,6 +123,16 @@ extension OpenFile {
     public func hostBytes(at offset: UInt64, count: Int) throws(Errno) -> HostBytes? { nil }
 }
 
+/// How the bytes of a write and the kernel's pages of the file go together.
+public enum WriteOrigin: Sendable, Hashable {
+    /// A program's memory. The kernel has copied them into its pages first, of which it may have dropped and read some again since.
+    case buffer
+    /// A program's memory, past the pages (`O_DIRECT`). The kernel may have read the bytes that were there before.
+    case direct
+    /// The pages, changed through a mapping. They stay until the write is answered.
+    case pages
+}
+
 /// What `lseek` looks for.
 public enum SeekTarget: Sendable, Hashable {
     case data
@@ -138,7 +149,7 @@ public struct OpenedFile {
         case fresh
         /// No page cache: each `read(2)` and `write(2)` comes to us as it is.
         case direct
-        /// As `direct`, for a file that is only written to: pages that others have read stay.
+        /// As `direct`, for a file that is only written to: pages that others have read stay. Where `KernelCache.canWritePastPages`.
         case writesDirectly
         /// As `direct`, without a position: reads and writes of one handle don't wait for each other (`ctl`).
         case stream
@@ -179,6 +190,8 @@ public protocol KernelCache: AnyObject, Sendable {
     func invalidate(_ node: NodeID, range: Range<UInt64>?)
     /// Drops a name of a directory.
     func invalidate(name: String, in directory: NodeID)
+    /// Whether the kernel stores what others have changed through mappings before it lets a `writesDirectly` file write.
+    var canWritePastPages: Bool { get }
     /// Lends the kernel an open file to read from; nil where it can't, or we mayn't.
     func lend(_ descriptor: Int32) -> LentFile?
     /// Takes a file back. Whoever has it open reads on.

@@ -63,12 +63,18 @@ public struct OpenMode: Sendable, Hashable {
     public var writes: Bool
     /// Every write must be durable before it is answered (`O_SYNC`, `O_DSYNC`).
     public var isSynchronous: Bool
+    /// The kernel is asked to keep no pages (`O_DIRECT`).
+    public var isDirect: Bool
+
+    /// Of a file that is only read.
+    public static let reading = OpenMode(reads: true, writes: false)
 
     /// Makes a mode.
-    public init(reads: Bool, writes: Bool, isSynchronous: Bool = false) {
+    public init(reads: Bool, writes: Bool, isSynchronous: Bool = false, isDirect: Bool = false) {
         self.reads = reads
         self.writes = writes
         self.isSynchronous = isSynchronous
+        self.isDirect = isDirect
     }
 }
 

@@ -122,6 +122,8 @@ public final class Attachment: BlockDevice {
     public var version: UInt64 { writeCount.load(ordering: .acquiring) }
     /// How many files of it are open.
     public var openFileCount: Int { activity.update { $0.openFiles } }
+    /// Whether it is over, or only read to its end by those who have it open; nothing brings it back.
+    public var hasEnded: Bool { activity.update { $0.hasEnded } }
     /// Whether someone has it open for writing.
     public var hasOpenWriters: Bool { activity.update { $0.openWriters } > 0 }
 
@@ -173,8 +175,12 @@ public final class Attachment: BlockDevice {
 
     /// Fills a buffer with the disk's bytes from `offset` on.
     public func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
-        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
-        try disk.chain.read(into: &buffer, at: offset)
+        guard !isOver else { throw gone() }
+        do {
+            try disk.chain.read(into: &buffer, at: offset)
+        } catch {
+            throw later(error)
+        }
     }
 
     /// Writes bytes at `offset`.
@@ -189,19 +195,38 @@ public final class Attachment: BlockDevice {
 
     /// Makes all that was written durable.
     public func synchronize() throws(DiskError) {
-        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
-        try disk.chain.synchronize()
+        guard !isOver else { throw gone() }
+        do {
+            try disk.chain.synchronize()
+        } catch {
+            throw later(error)
+        }
     }
 
     /// Whether data is stored at `offset`, and how far that reaches.
     public func allocation(at offset: UInt64, limit: UInt64) throws(DiskError) -> HostAllocation {
-        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
-        return try disk.chain.allocation(at: offset, limit: limit)
+        guard !isOver else { throw gone() }
+        do {
+            return try disk.chain.allocation(at: offset, limit: limit)
+        } catch {
+            throw later(error)
+        }
     }
 
     public func hostBytes(of range: Range<UInt64>) throws(DiskError) -> HostBytes? {
-        guard phase.load(ordering: .acquiring) != Phase.ended.rawValue else { throw gone() }
-        return try disk.chain.hostBytes(of: range)
+        guard !isOver else { throw gone() }
+        do {
+            return try disk.chain.hostBytes(of: range)
+        } catch {
+            throw later(error)
+        }
+    }
+
+    private var isOver: Bool { phase.load(ordering: .acquiring) == Phase.ended.rawValue }
+
+    /// What an error means now: the end closes the host's files under those who still read.
+    private func later(_ error: DiskError) -> DiskError {
+        isOver ? gone() : error
     }
 
     /// The host's file that is the disk, and that nobody writes to through us.

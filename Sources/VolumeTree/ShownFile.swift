@@ -77,6 +77,7 @@ final class ShownFile: OpenFile {
     func write(
         _ bytes: RawSpan,
         at offset: UInt64,
+        origin: WriteOrigin,
         caller: Caller,
         interruption: Interruption
     ) throws(Errno) -> Int {

@@ -193,6 +193,51 @@ struct DiskFileTests {
         }
     }
 
+    /// A store through a mapping would undo a write past the pages.
+    @Test func nobodyWritesPastThePagesOfAMapping() throws {
+        try withScratchFolder { scratch in
+            let scene = TreeScene(scratch)
+            try scene.attach("a")
+            let node = try scene.node("attached/a/disk")
+            func caching() throws -> OpenedFile.Caching {
+                let opened = try scene.tree.open(node, mode: OpenMode(reads: false, writes: true), caller: .root)
+                defer { opened.file.release() }
+                return opened.caching
+            }
+            #expect(try caching() == .writesDirectly)
+            let mapped = try scene.open("attached/a/disk", writes: true)
+            #expect(try caching() == .keep)
+            try mapped.close()
+            #expect(try caching() == .writesDirectly)
+        }
+    }
+
+    /// Which pages are forgotten, in which order, after a write: those of the others, and the writer's own if they may be old.
+    @Test(arguments: [(WriteOrigin.buffer, "pd"), (.pages, "p"), (.direct, "pd")])
+    func pagesThatMayBeOldAreForgotten(origin: WriteOrigin, forgotten: String) throws {
+        try withScratchFolder { scratch in
+            let scene = TreeScene(scratch)
+            try scene.attach("a")
+            let disk = try scene.open("attached/a/disk", writes: true)
+            // A partition table: sectors 8 to 107.
+            try disk.write([0, 0, 0, 0, 0x83, 0, 0, 0, 8, 0, 0, 0, 100, 0, 0, 0], at: 446)
+            try disk.write([0x55, 0xAA], at: 510)
+            try disk.write([1], at: 40_000, origin: origin)
+            let alone = scene.cache.events.withLock { $0 }
+            let nodes = [try scene.node("attached/a/disk"), try scene.node("attached/a/p1")]
+            #expect(alone == (origin == .direct ? ["pages of \(nodes[0].rawValue)"] : []))
+            let partition = try scene.open("attached/a/p1")
+            try disk.write([2], at: 40_000, origin: origin)
+            let expected = alone + forgotten.map { "pages of \(nodes[$0 == "d" ? 0 : 1].rawValue)" }
+            #expect(
+                eventually { scene.cache.events.withLock { $0 } == expected },
+                "\(scene.cache.events.withLock { $0 })"
+            )
+            try disk.close()
+            try partition.close()
+        }
+    }
+
     @Test func forceEndsEverythingAndForgetsThePages() throws {
         try withScratchFolder { scratch in
             let scene = TreeScene(scratch)

@@ -154,10 +154,11 @@ final class TestFile: Sendable {
     func write(
         _ bytes: [UInt8],
         at offset: UInt64 = 0,
+        origin: WriteOrigin = .buffer,
         interruption: Interruption = Interruption()
     ) throws(Errno) -> Int {
         try bytes.withBytes { (span) throws(Errno) in
-            try file.write(span, at: offset, caller: caller, interruption: interruption)
+            try file.write(span, at: offset, origin: origin, caller: caller, interruption: interruption)
         }
     }
 
@@ -194,6 +195,7 @@ final class RecordedCache: KernelCache {
         events.withLock { $0.append("name \(name)") }
     }
 
+    var canWritePastPages: Bool { true }
     func lend(_ descriptor: Int32) -> LentFile? { nil }
     func takeBack(_ file: LentFile) {}
 }

@@ -221,6 +221,7 @@ final class MemoryFile: OpenFile {
     func write(
         _ bytes: RawSpan,
         at offset: UInt64,
+        origin: WriteOrigin,
         caller: Caller,
         interruption: Interruption
     ) throws(Errno) -> Int {

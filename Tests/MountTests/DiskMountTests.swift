@@ -134,9 +134,9 @@ struct DiskMountTests {
             try mount.python(
                 """
                 attach(f'{S}/a.vhdx')
+                w = os.open(A + '/a/disk', os.O_WRONLY)
                 f = os.open(A + '/a/disk', os.O_RDWR)
                 r = os.open(A + '/a/disk', os.O_RDONLY)
-                w = os.open(A + '/a/disk', os.O_WRONLY)
                 m = mmap.mmap(f, 0)
                 n = mmap.mmap(r, 0, prot=mmap.PROT_READ)
                 assert len(os.pread(r, 1 << 20, 0)) == 1 << 20

@@ -57,6 +57,38 @@ struct LifetimeMountTests {
         }
     }
 
+    /// Whatever a read is at when the end comes, it is given its bytes or told that the disk is gone.
+    @Test func readsThatMeetAForcedEndAreToldThatItIsGone() throws {
+        try withMount { mount in
+            try mount.python(
+                """
+                import threading
+                subprocess.check_call('head -c 16M /dev/urandom > raw; qemu-img convert -f raw -O vpc -o force_size=on raw a.vhd; sync', shell=True)
+                model, errors = open('raw', 'rb').read(), set()
+                for _ in range(60):
+                    i = os.open('a.vhd', os.O_RDONLY); os.posix_fadvise(i, 0, 0, os.POSIX_FADV_DONTNEED); os.close(i)
+                    attach(f'{S}/a.vhd readonly')
+                    def read(k):
+                        f, b = os.open(A + '/a/disk', os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 1 << 20)
+                        ready.wait()
+                        try:
+                            for at in range(k << 20, 16 << 20, 4 << 20): assert os.preadv(f, [b], at) == 1 << 20 and b[:] == model[at:at + (1 << 20)]
+                            os.fsync(f)
+                        except OSError as e: errors.add(e.errno)
+                        os.close(f)
+                    ready = threading.Barrier(5)
+                    readers = [threading.Thread(target=read, args=(k,)) for k in range(4)]
+                    for each in readers: each.start()
+                    ready.wait(); time.sleep(random.random() / 300)
+                    detach('a force')
+                    for each in readers: each.join()
+                assert errors <= {errno.ENXIO}, errors
+                """
+            )
+            #expect(!mount.log.contains("Bad file descriptor"), "\(mount.log)")
+        }
+    }
+
     /// An answered detach has closed the image: what it is stored on can be unmounted at once.
     @Test func afterADetachTheHostsFileSystemIsFree() throws {
         try withMount { mount in
