@@ -10,6 +10,8 @@ internal import Synchronization
 final class Coherence: Sendable {
     /// How long a write waits for the kernel to forget.
     private static let patience = Duration.seconds(1)
+    /// How long the thread stays when there is nothing to do.
+    private static let idleTime = Duration.seconds(5)
 
     private struct View: Sendable {
         var node: NodeID
@@ -54,6 +56,12 @@ final class Coherence: Sendable {
                 queued += 1
             }
         }
+
+        /// Whether the caller is to start the thread.
+        mutating func claim() -> Bool {
+            defer { isRunning = true }
+            return !isRunning
+        }
     }
 
     private let views = Locked<[View]>([])
@@ -90,11 +98,9 @@ final class Coherence: Sendable {
             // Others' writes make the kernel drop this file's pages too, maybe between its copying these bytes there and our storing them; then
             // it may have read the old ones again. The page may be locked until the write is answered, so that is not waited for.
             if origin == .buffer, let ownJob { work.add(ownJob) }
-            let starts = !work.isRunning
-            work.isRunning = true
-            return (last, starts)
+            return (last, work.claim())
         }
-        if starts, !startThread("coherence", { [self] in run(kernel, patience: .seconds(5)) }) {
+        if starts, !startThread("coherence", { [self] in run(kernel, patience: Self.idleTime) }) {
             run(kernel, patience: .zero)
         }
         Waiting.announce {
@@ -102,6 +108,17 @@ final class Coherence: Sendable {
                 work.done >= last || (origin != .direct && ownJob?.mayWait(for: work.current) == true) ? true : nil
             }
         }
+    }
+
+    /// A write of pages has failed: they hold bytes that the disk has not. Nobody waits, because they are locked until the write is answered.
+    func didFail(_ range: Range<UInt64>, of node: NodeID, kernel: (any KernelCache)?) {
+        let own = views.withLock { $0.first { $0.node == node && $0.range.overlaps(range) } }
+        guard let own, let kernel else { return }
+        let starts = work.update { work in
+            work.add(Self.job(own, range))
+            return work.claim()
+        }
+        if starts { startThread("coherence") { [self] in run(kernel, patience: Self.idleTime) } }
     }
 
     private static func job(_ view: View, _ range: Range<UInt64>) -> Job {

@@ -10,7 +10,8 @@ internal import VirtualDisk
 final class DiskFile: OpenFile {
     private let disk: ShownDisk
     private let attachment: Attachment
-    private let node: NodeID
+    let node: NodeID
+    let openingThread: Int32
     /// Where its bytes lie on the disk.
     private let range: Range<UInt64>
     private let mode: OpenMode
@@ -20,6 +21,12 @@ final class DiskFile: OpenFile {
     private let tree: DiskTree
     /// It can write, and has since a copy of it was last closed.
     private let isActive: Atomic<Bool>
+    private let didWrite = Atomic(false)
+    /// Opened with O_TRUNC. Nothing is cut off, but what the program leaves out before and between its writes it takes for zeros, as `cp` does
+    /// with the holes of its source; so that is zeroed. What lies behind its last write stays.
+    private let isTruncated = Atomic(false)
+    /// Where its writes have come to.
+    private let written = Locked<UInt64>(0)
     let isSlow = false
 
     init(
@@ -27,11 +34,13 @@ final class DiskFile: OpenFile {
         _ node: NodeID,
         range: Range<UInt64>,
         mode: OpenMode,
+        caller: Caller,
         tree: DiskTree,
         log: Logger
     ) throws(Errno) {
         self.disk = disk
         self.node = node
+        openingThread = caller.thread
         self.range = range.clamped(to: 0..<disk.attachment.size)
         attachment = disk.attachment
         self.mode = mode
@@ -46,6 +55,7 @@ final class DiskFile: OpenFile {
         }
         goesPastPages = disk.didOpen(node, mode) && tree.kernelCache?.canWritePastPages == true
         if !goesPastPages { disk.coherence.didOpen(node, range: self.range, isDirect: mode.isDirect) }
+        if mode.writes, !mode.reads { disk.didOpenWriter(self) }
     }
 
     private var size: UInt64 { range.upperBound - range.lowerBound }
@@ -90,15 +100,49 @@ final class DiskFile: OpenFile {
         let count = Int(min(UInt64(bytes.byteCount), size - offset))
         let place = range.lowerBound + offset
         setActive(true)
+        didWrite.store(true, ordering: .relaxed)
+        if isTruncated.load(ordering: .acquiring) { try zeroSkipped(upTo: offset, next: offset + UInt64(count)) }
         // A write that fails may have changed a part of it.
         defer { didChange(place..<place + UInt64(count), origin) }
         do {
             try attachment.write(bytes.extracting(0..<count), at: place)
             if mode.isSynchronous { try attachment.synchronize() }
         } catch {
+            if origin == .pages {
+                disk.coherence.didFail(place..<place + UInt64(count), of: node, kernel: tree.kernelCache)
+            }
             throw failure(error)
         }
         return count
+    }
+
+    // MARK: O_TRUNC
+
+    var hasWritten: Bool { didWrite.load(ordering: .relaxed) }
+
+    /// It was opened with O_TRUNC.
+    func didTruncate() {
+        isTruncated.store(true, ordering: .releasing)
+    }
+
+    /// `ftruncate` to the length that it has: how programs end a file with a hole.
+    func didExtend() throws(Errno) {
+        if isTruncated.load(ordering: .acquiring) { try zeroSkipped(upTo: size, next: size) }
+    }
+
+    private func zeroSkipped(upTo offset: UInt64, next: UInt64) throws(Errno) {
+        try written.withLock { (written) throws(Errno) in
+            if offset > written {
+                let skipped = range.lowerBound + written..<range.lowerBound + offset
+                defer { didChange(skipped, .direct) }
+                do throws(DiskError) {
+                    try attachment.zero(skipped)
+                } catch {
+                    throw failure(error)
+                }
+            }
+            written = max(written, next)
+        }
     }
 
     func allocate(_ request: AllocationRequest, at offset: UInt64, count: UInt64) throws(Errno) {
@@ -174,6 +218,7 @@ final class DiskFile: OpenFile {
     func release() {
         // Stores through a mapping may have come after the last flush.
         try? flush()
+        if mode.writes, !mode.reads { disk.didCloseWriter(self) }
         attachment.didClose(writing: mode.writes)
         disk.didClose(node, mode)
         tree.dropIfUnused(disk)

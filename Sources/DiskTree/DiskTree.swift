@@ -164,21 +164,33 @@ public final class DiskTree: FileTree {
         guard let place = Place(node) else { throw .noSuchFileOrDirectory }
         if case .file = place { throw .readOnlyFileSystem }
         guard changes.permissions == nil, changes.owner == nil, changes.group == nil else { throw .notPermitted }
-        if let size = changes.size { try checkSize(size, place, file) }
+        if let size = changes.size { try change(size, of: place, node, file, caller) }
         return try answer(place)
     }
 
-    /// A disk is as long as it is; `open(O_TRUNC)` is passed over as on a block device.
-    private func checkSize(_ size: UInt64, _ place: Place, _ file: (any OpenFile)?) throws(Errno) {
+    /// A disk is as long as it is; `open(O_TRUNC)` cuts nothing off, as on a block device.
+    private func change(
+        _ size: UInt64,
+        of place: Place,
+        _ node: NodeID,
+        _ file: (any OpenFile)?,
+        _ caller: Caller
+    ) throws(Errno) {
         switch place {
         case .control:
             return
         case .disk(let number, let item) where item.kind == .regular && item != .info && item != .infoJSON:
             let disk = try disk(number)
-            if size == bytes(item, of: disk).map({ $0.upperBound - $0.lowerBound }) { return }
+            if size == bytes(item, of: disk).map({ $0.upperBound - $0.lowerBound }) {
+                try (file as? DiskFile)?.didExtend()
+                return
+            }
             // `open` with O_TRUNC comes as a size of 0 without a file, when the file is open already; `truncate(2)` looks the same, but
             // nobody need have the disk open for writing.
-            if size == 0, file == nil, disk.attachment.hasOpenWriters { return }
+            if size == 0, file == nil, disk.attachment.hasOpenWriters {
+                disk.truncatedWriter(node, openedBy: caller.thread)?.didTruncate()
+                return
+            }
             throw .notPermitted
         default:
             throw .notPermitted
@@ -255,7 +267,7 @@ public final class DiskTree: FileTree {
             switch item {
             case .disk, .partition:
                 guard let range = bytes(item, of: disk) else { throw .noSuchFileOrDirectory }
-                let file = try DiskFile(disk, node, range: range, mode: mode, tree: self, log: log)
+                let file = try DiskFile(disk, node, range: range, mode: mode, caller: caller, tree: self, log: log)
                 let lent = item == .disk ? disk.lentFile(by: kernelCache) : nil
                 let own: OpenedFile.Caching = file.goesPastPages ? .writesDirectly : .keep
                 return OpenedFile(file, caching: lent.map { .passthrough($0) } ?? own)

@@ -28,6 +28,8 @@ final class ShownDisk: Sendable {
         var openNodes: [NodeID: Int] = [:]
         /// How many of those can be changed through a mapping.
         var mappable = 0
+        /// Those that are only written to, the last one last.
+        var writers: [DiskFile] = []
     }
 
     let attachment: Attachment
@@ -136,6 +138,20 @@ final class ShownDisk: Sendable {
             if mode.canMapStores { state.mappable += 1 }
             return mode.writes && !mode.reads && state.mappable == 0
         }
+    }
+
+    /// A file that is only written to has been opened; `didCloseWriter` must follow.
+    func didOpenWriter(_ file: DiskFile) {
+        state.withLock { $0.writers.append(file) }
+    }
+
+    func didCloseWriter(_ file: DiskFile) {
+        state.withLock { $0.writers.removeAll { $0 === file } }
+    }
+
+    /// The file that a thread has just opened with O_TRUNC: the kernel does not say which.
+    func truncatedWriter(_ node: NodeID, openedBy thread: Int32) -> DiskFile? {
+        state.withLock { $0.writers.last { $0.node == node && $0.openingThread == thread && !$0.hasWritten } }
     }
 
     func didClose(_ node: NodeID, _ mode: OpenMode) {

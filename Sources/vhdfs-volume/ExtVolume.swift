@@ -17,6 +17,7 @@ final class ExtVolume: TSKVolume {
     private let descriptorsAt: UInt64
 
     private static let encryptedFlag: UInt32 = 0x800
+    private static let extentsFlag: UInt32 = 0x80000
 
     init(_ fs: UnsafeMutablePointer<TSK_FS_INFO>, blocks: UInt64) throws {
         self.fs = fs
@@ -111,6 +112,14 @@ final class ExtVolume: TSKVolume {
 
     func linkTarget(of file: TSKFile) throws -> LinkTarget {
         try checkContent(of: file)
+        // libtsk takes the place of a target that an extent leads to for an old list of blocks.
+        if let inode = storedInode(of: file), try inode.load(UInt32.self, at: 0x20, .little) & Self.extentsFlag != 0 {
+            let size = Int(clamping: file.meta.pointee.size)
+            guard (1...4096).contains(size), let content = file.content else {
+                throw Failure(.damaged, "a symbolic link without a target")
+            }
+            return LinkTarget(posix: try read(content, count: size))
+        }
         guard let link = file.meta.pointee.link else { throw Failure(.damaged, "a symbolic link without a target") }
         return LinkTarget(posix: bytesOf(link))
     }

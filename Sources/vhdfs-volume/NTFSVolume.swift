@@ -21,6 +21,16 @@ final class NTFSVolume: TSKVolume {
         id < 24 && id != root
     }
 
+    /// A folder keeps what it has freed: such a name leads to a record that is free too, or has become another file's since, with another
+    /// sequence number.
+    func isStale(_ entry: TSK_FS_NAME, _ file: TSKFile?) -> Bool {
+        guard let file = file ?? TSKFile(tsk_fs_file_open_meta(fs, nil, entry.meta_addr)) else {
+            tsk_error_reset()
+            return false
+        }
+        return !file.isAllocated || entry.meta_seq != 0 && entry.meta_seq != file.meta.pointee.seq
+    }
+
     private func reparsePoint(of file: TSKFile) throws -> ReparsePoint? {
         guard let attribute = tsk_fs_file_attr_get_type(file.pointer, TSK_FS_ATTR_TYPE_NTFS_REPARSE, 0, 0) else {
             tsk_error_reset()
@@ -49,18 +59,6 @@ final class NTFSVolume: TSKVolume {
             let flags = try? read(information, count: 36).load(UInt32.self, at: 32, .little)
         else { return false }
         return flags & 4 != 0
-    }
-
-    private func read(_ attribute: UnsafePointer<TSK_FS_ATTR>, count: Int) throws -> [UInt8] {
-        var done = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
-            buffer.withMemoryRebound(to: CChar.self) {
-                done = tsk_fs_attr_read(attribute, 0, $0.baseAddress, count, TSK_FS_FILE_READ_FLAG_NONE)
-            }
-            used = max(0, min(count, done))
-        }
-        guard done == count else { throw Failure.library("an attribute") }
-        return bytes
     }
 
     func attributes(of file: TSKFile) throws -> FileAttributes {

@@ -33,6 +33,8 @@ protocol TSKVolume: AnyObject {
     func isHidden(_ id: UInt64) -> Bool
     /// How many bytes of a content have ever been written, if less than libtsk says; what follows reads as zeros.
     func writtenSize(of file: TSKFile) throws -> UInt64
+    /// Whether an entry of a folder is left over from a file that is deleted.
+    func isStale(_ entry: TSK_FS_NAME, _ file: TSKFile?) -> Bool
     /// The name of an entry as it should be; nil if it is none that is to be shown.
     func name(_ name: [UInt8], of id: UInt64) -> [UInt8]?
 }
@@ -104,6 +106,7 @@ extension TSKVolume {
 
     func streams(of file: TSKFile) -> [Stream] { [] }
     func isHidden(_ id: UInt64) -> Bool { false }
+    func isStale(_ entry: TSK_FS_NAME, _ file: TSKFile?) -> Bool { false }
     func writtenSize(of file: TSKFile) throws -> UInt64 { .max }
     func name(_ name: [UInt8], of id: UInt64) -> [UInt8]? { name }
     func checkContent(of file: TSKFile) throws {}
@@ -173,6 +176,7 @@ extension TSKVolume {
             else { continue }
             let file = TSKFile(tsk_fs_dir_get(folder, index))
             tsk_error_reset()
+            if isStale(entry, file) { continue }
             let attributes = file.flatMap { $0.isAllocated ? try? self.attributes(of: $0) : nil }
             // What can't be opened is shown all the same: then each look at it says why it can't.
             each(shown, entry.meta_addr, isHidden(entry.meta_addr), attributes?.kind ?? kind(entry.type), attributes)
@@ -277,6 +281,19 @@ extension TSKVolume {
             used = max(0, min(count, done))
         }
         guard done == count else { throw Failure.library("file \(id) at \(offset)") }
+        return bytes
+    }
+
+    /// The first bytes of an attribute.
+    func read(_ attribute: UnsafePointer<TSK_FS_ATTR>, count: Int) throws -> [UInt8] {
+        var done = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
+            buffer.withMemoryRebound(to: CChar.self) {
+                done = tsk_fs_attr_read(attribute, 0, $0.baseAddress, count, TSK_FS_FILE_READ_FLAG_NONE)
+            }
+            used = max(0, min(count, done))
+        }
+        guard done == count else { throw Failure.library("an attribute") }
         return bytes
     }
 

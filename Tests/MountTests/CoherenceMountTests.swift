@@ -82,6 +82,36 @@ struct CoherenceMountTests {
         )
     }
 
+    /// What the host had no room for is not shown as if it were on the disk.
+    @Test func whatAMappingCouldNotStoreIsNotShown() throws {
+        try withMount { mount in
+            try mount.python(
+                #"""
+                subprocess.check_call('qemu-img create -q -f vpc -o force_size=on a.vhd 8M', shell=True)
+                attach(f'{S}/a.vhd')
+                f = os.open(A + '/a/disk', os.O_RDWR)
+                os.pwrite(f, b'there' * 1000, 0)
+                m = mmap.mmap(f, 8 << 20)
+                subprocess.check_call(['prlimit', '--pid', os.environ['PID'], f'--fsize={os.stat("a.vhd").st_size}:'])
+                m[4 << 20:(4 << 20) + 300000] = b'm' * 300000
+                fails(errno.ENOSPC, m.flush)
+                def shown():
+                    g = os.open(A + '/a/disk', os.O_RDONLY)
+                    try: return os.pread(g, 300000, 4 << 20)
+                    finally: os.close(g)
+                for _ in range(500):
+                    if shown() == bytes(300000): break
+                    time.sleep(0.01)
+                assert shown() == bytes(300000) == bytes(m[4 << 20:(4 << 20) + 300000])
+                assert os.pread(f, 5000, 0) == b'there' * 1000
+                subprocess.check_call(['prlimit', '--pid', os.environ['PID'], '--fsize=unlimited:'])
+                m[4 << 20:(4 << 20) + 5] = b'again'; m.flush(); m.close(); os.close(f)
+                assert shown()[:5] == b'again'
+                """#
+            )
+        }
+    }
+
     /// Dirty pages of a mapping, or two who write into one page of both files: each waits for the other, so one must be let go at once.
     @Test(arguments: ["mapping", "two writers"])
     func nobodyWaitsForHimself(_ scene: String) throws {

@@ -127,6 +127,39 @@ struct DiskMountTests {
         }
     }
 
+    /// O_TRUNC cuts nothing off, but a program that leaves out the holes of its source takes them for zeros then.
+    @Test func copiesOfSparseFilesWriteTheirHoles() throws {
+        try withMount { mount in
+            try mount.check(
+                """
+                for kind in 'vpc -o force_size=on' 'vpc -o subformat=fixed,force_size=on' 'vhdx -o block_size=1M' raw; do
+                    qemu-img create -q -f $kind t.img 8M
+                    words=; if test "$kind" = raw; then words=type=raw; fi
+                    echo "attach $S/t.img $words name=z" > "$M/ctl"
+                    D="$A/z/disk"
+                    fill() { head -c 8M /dev/urandom | tee old > "$D"; }
+                    for place in '' 1024 0 300 2045; do
+                        rm -f source; truncate -s 8M source
+                        test -z "$place" || dd if=/dev/urandom of=source bs=4096 count=3 seek=$place conv=notrunc status=none
+                        fill; cp source "$D"; cmp source "$D" || fail "cp of $place to $kind"
+                        fill; cp --sparse=always source "$D"; cmp source "$D" || fail "cp --sparse of $place to $kind"
+                    done
+                    # What lies behind the last write stays, as on a device, and so does everything when nothing is truncated.
+                    fill; printf hello > "$D"; cmp <(printf hello; tail -c +6 old) "$D"
+                    fill; dd if=/dev/zero of="$D" bs=512 count=1 status=none; cmp <(head -c 512 /dev/zero; tail -c +513 old) "$D"
+                    fill; printf x | dd of="$D" bs=4096 seek=7 conv=notrunc status=none
+                    cmp <(head -c 28672 old; printf x; tail -c +28674 old) "$D"
+                    # A shorter source whose end is a hole would need another length of the disk: that is told.
+                    truncate -s 3M shorter
+                    if cp shorter "$D" 2> message; then fail "a hole was left out"; fi
+                    grep -q 'not permitted' message
+                    eventually eval 'echo "detach z" > "$M/ctl"' 2> /dev/null
+                done
+                """
+            )
+        }
+    }
+
     /// Who can't read writes past the kernel's pages. Others see it at once, and lose nothing of what they have stored through a mapping.
     @Test func whoOnlyWritesIsSeenByThoseWhoRead() throws {
         try withMount { mount in

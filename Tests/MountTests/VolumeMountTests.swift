@@ -72,6 +72,71 @@ struct VolumeMountTests {
         }
     }
 
+    /// Targets that don't fit into the inode stand in a block, which an extent leads to, or in an attribute.
+    @Test(arguments: ["", "-O inline_data -I 256", "-O ^extents,^64bit", "-O ^64bit"])
+    func longLinksOfExt4(_ options: String) throws {
+        try withMount { mount in
+            try mount.check(
+                """
+                truncate -s 64M e.img
+                mke2fs -q -F -t ext4 -b 4096 \(options) e.img
+                mkdir k
+                trap 'umount "$S/k" 2> /dev/null || true' EXIT
+                mount -o loop e.img k
+                python3 -c "
+                import os
+                for n in 1, 59, 60, 61, 100, 150, 255, 1000, 4095: os.symlink(('a long/path with ü/' * 300).encode()[:n], f'k/l{n}'.encode())
+                "
+                show() { for link in "$1"/l[0-9]*; do readlink "$link"; done; }
+                show k > wanted
+                test "$(wc -l < wanted)" = 9
+                umount k
+                echo "attach $S/e.img readonly type=raw" > "$M/ctl"
+                diff wanted <(show "$M/mounts/e/p0")
+                """
+            )
+        }
+    }
+
+    @Test func ext4WithClustersIsNotShown() throws {
+        try withMount { mount in
+            try mount.check(
+                """
+                truncate -s 64M e.img
+                mke2fs -q -F -t ext4 -O bigalloc -C 16384 e.img
+                echo "attach $S/e.img readonly type=raw" > "$M/ctl"
+                test -z "$(ls "$M/mounts/e")"
+                grep 'holds ext4' "$A/e/info" | grep -q 'mount -o loop,ro FILE'
+                """
+            )
+        }
+    }
+
+    /// A folder of NTFS keeps what it has freed. Names there are neither shown nor do they lead to the files that have their records now.
+    @Test func deletedFilesOfNTFSAreGone() throws {
+        try withMount { mount in
+            try mount.check(
+                """
+                truncate -s 40M n.img
+                mkntfs -F -q -Q n.img
+                mkdir k
+                end() { fusermount -u "$S/k" 2> /dev/null || umount "$S/k" 2> /dev/null || true; }
+                trap end EXIT
+                ntfs-3g n.img k
+                mkdir k/emptied k/thinned k/later
+                for i in $(seq 400); do echo $i > k/emptied/n$i; echo $i > k/thinned/n$i; done
+                rm k/emptied/n* k/thinned/n[1-3]*
+                for i in $(seq 500); do echo "other file $i" > k/later/s$i; done
+                tree() { (cd "$1" && find emptied thinned later | sort && cat thinned/* later/*); }
+                tree k > wanted
+                end
+                echo "attach $S/n.img readonly type=raw" > "$M/ctl"
+                diff wanted <(tree "$M/mounts/n/p0")
+                """
+            )
+        }
+    }
+
     /// NTFS as ntfs-3g writes it: compressed files, streams, links, reparse points.
     @Test func ntfs() throws {
         try withMount { mount in

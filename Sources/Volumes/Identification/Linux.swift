@@ -24,7 +24,9 @@ extension VolumeIdentity {
             label: label,
             uuid: uuid,
             states: states,
-            reader: .process(.ext)
+            // libtsk does not know clusters of several blocks (bigalloc).
+            reader: readOnly & 0x200 == 0 ? .process(.ext) : .none,
+            recipe: readOnly & 0x200 == 0 ? nil : mount
         )
     }
 
