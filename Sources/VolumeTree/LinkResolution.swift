@@ -16,6 +16,10 @@ struct LinkResolution {
         let names = Self.components(target.path)
         let climbs = names.prefix { $0 == Self.up }.count
         guard names.dropFirst(climbs).contains(Self.up) else {
+            // What leads nowhere else anyway is left as it is stored.
+            if target.base != .root, climbs <= depth, !names.isEmpty, names.allSatisfy({ ShownName.shown($0) == $0 }) {
+                return target.path
+            }
             let rise = target.base == .root ? depth : min(climbs, depth)
             return Self.text(rise: rise, names.dropFirst(climbs))
         }
