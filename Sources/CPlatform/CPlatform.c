@@ -48,6 +48,12 @@ int platform_identity(const char *path, uint64_t *device, uint64_t *inode) {
     return 0;
 }
 
+int platform_is_unlinked(int descriptor) {
+    struct statx status;
+    if (statx(descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &status) != 0) return 0;
+    return (status.stx_mask & STATX_NLINK) != 0 && status.stx_nlink == 0;
+}
+
 int platform_birth_time(int descriptor, int64_t *seconds) {
     struct statx status;
     if (statx(descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0) return -1;

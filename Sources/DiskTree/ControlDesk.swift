@@ -11,6 +11,7 @@ final class ControlDesk: Sendable {
     private let table: AttachmentTable
     private let log: Logger
     private let failures = FailureLog()
+    let budget = AnswerBudget()
     private let lastHandle = Locked<UInt64>(0)
 
     init(_ table: AttachmentTable, log: Logger) {

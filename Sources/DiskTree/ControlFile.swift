@@ -17,9 +17,6 @@ final class ControlFile: OpenFile {
         var lastRequester: (requester: Requester, caller: Caller)?
     }
 
-    /// The newest answers that are kept for a reader, in bytes.
-    private static let answerLimit = 1 << 20
-
     private let desk: ControlDesk
     private let mode: OpenMode
     private let opener: Caller
@@ -43,7 +40,7 @@ final class ControlFile: OpenFile {
         let count = buffer.byteCount
         let part = state.update { state in
             let part = Array(state.answers.prefix(count))
-            state.answers.removeFirst(part.count)
+            setAnswers(state.answers.dropFirst(part.count), &state)
             return part
         }
         part.withBytes { buffer.copy($0, to: 0) }
@@ -53,13 +50,19 @@ final class ControlFile: OpenFile {
     private func answer(_ lines: [[UInt8]]) {
         guard mode.reads else { return }
         state.update { state in
-            for line in lines { state.answers += line + [UInt8(ascii: "\n")] }
-            let surplus = state.answers.count - Self.answerLimit
-            guard surplus > 0 else { return }
+            let answers = state.answers + lines.flatMap { $0 + [UInt8(ascii: "\n")] }
+            let surplus = answers.count - desk.budget.limit(for: opener.user)
+            guard surplus > 0 else { return setAnswers(answers[...], &state) }
             // Cut at a line's end: half an answer could be taken for a whole one.
-            let end = state.answers[surplus...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 }
-            state.answers.removeFirst(end ?? state.answers.count)
+            let end = answers[surplus...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 }
+            setAnswers(answers[(end ?? answers.count)...], &state)
         }
+    }
+
+    /// Keeps these, in no more memory than they need.
+    private func setAnswers(_ answers: ArraySlice<UInt8>, _ state: inout State) {
+        desk.budget.change(opener.user, by: answers.count - state.answers.count)
+        state.answers = Array(answers)
     }
 
     // MARK: Requests
@@ -122,6 +125,7 @@ final class ControlFile: OpenFile {
 
     func release() {
         if !mode.reads { runRemainder() }
+        state.update { setAnswers([], &$0) }
         desk.endHandle(handle)
     }
 

@@ -23,7 +23,7 @@ extension OpenPurpose {
             let kind = try found.status().kind
             guard accepts(kind) else { throw OpenError.wrongKind(kind) }
             // Not O_NONBLOCK: of these kinds only a file that another process has leased waits for it, and should wait.
-            return try Descriptor(opening: FilePath("/proc/self/fd/\(found.rawValue)"), flags: flags)
+            return try Descriptor(opening: FilePath("/proc/self/fd/\(found.rawValue)"), flags: flags(for: kind))
         } catch let error as Errno {
             throw .failed(error)
         } catch let error as OpenError {
@@ -42,10 +42,11 @@ extension OpenPurpose {
         }
     }
 
-    private var flags: CInt {
+    private func flags(for kind: FileKind) -> CInt {
         switch self {
         case .reading: O_RDONLY | O_NOCTTY
-        case .readingAndWriting: O_RDWR | O_NOCTTY
+        // A device that is written to is nobody else's: not mounted, not a part of another, by whatever name.
+        case .readingAndWriting: O_RDWR | O_NOCTTY | (kind == .blockDevice ? O_EXCL : 0)
         case .listing: O_RDONLY | O_DIRECTORY
         }
     }

@@ -144,6 +144,11 @@ private func statusOfPath(_ path: FilePath, flags: CInt) throws(Errno) -> FileSt
     return FileStatus(status)
 }
 
+extension Descriptor {
+    /// Whether the file has been deleted, or replaced by another, since it was opened: it goes with its last descriptor. Asks no file server.
+    public var isUnlinked: Bool { platform_is_unlinked(rawValue) == 1 }
+}
+
 /// Which file a path leads to, without a question to the file system that has it: that may be our own, or one that hangs.
 func knownIdentity(of path: FilePath) -> FileIdentity? {
     var identity = FileIdentity(device: 0, inode: 0)

@@ -122,6 +122,13 @@ public final class Attachment: BlockDevice {
     public var version: UInt64 { writeCount.load(ordering: .acquiring) }
     /// How many files of it are open.
     public var openFileCount: Int { activity.update { $0.openFiles } }
+    /// What a user should know of an image that has no name any more; nil as long as it has one.
+    var loss: String? {
+        guard disk.leaf.descriptor.isUnlinked else { return nil }
+        return "\(imagePath): this image was deleted, or replaced by another file, after it was attached; "
+            + "the disk is lost when it is detached, so copy attached/\(name.text)/disk before"
+    }
+
     /// Whether it is over, or only read to its end by those who have it open; nothing brings it back.
     public var hasEnded: Bool { activity.update { $0.hasEnded } }
     /// Whether someone has it open for writing.

@@ -108,6 +108,7 @@ public struct AttachmentFacts: Encodable, Sendable {
             )
         }
         partitions = PartitionFacts.all(contents)
+        if let loss = attachment.loss { warnings.append(loss) }
         if let refusal = disk.writeGate.refusal { warnings.append("\(refusal)") }
         if attachment.flags.contains(.bypassDefaultEncryptionPolicy) {
             warnings.append("bypass-default-encryption-policy has no effect on this host")

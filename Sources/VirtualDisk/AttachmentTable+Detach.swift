@@ -29,6 +29,11 @@ extension AttachmentTable {
                     log.error("\(attachment.name): \(error)")
                 }
                 try forget(attachment, force: force)
+                if attachment.disk.leaf.descriptor.isUnlinked {
+                    log.warning(
+                        "\(attachment.name): \(attachment.imagePath) had been deleted or replaced; the disk is gone"
+                    )
+                }
                 attachment.end(.ended)
                 // Before another may have the name: the kernel would look for that one's files in this one's folder.
                 tellEnd(of: attachment, isForced: force)
@@ -96,7 +101,8 @@ extension AttachmentTable {
             let folders = ["attached", "mounts"].map {
                 configuration.mountPoint.pushing(FilePath($0)).appending(attachment.name.text)
             }
-            let holders = FileHolders.holding(below: folders).map(\.text).joined(separator: ", ")
+            let holders = (FileHolders.holding(below: folders).map(\.text) + LoopDevices.backed(by: folders))
+                .joined(separator: ", ")
             throw AttachError(
                 .sharingViolation,
                 "files of it are open" + (holders.isEmpty ? "" : ": \(holders)")

@@ -119,6 +119,8 @@ struct ImageOpening {
             case .failed(.notPermitted): (.accessDenied, "the file may not be opened so (immutable?)")
             case .failed(.readOnlyFileSystem):
                 (.writeProtect, "it is on a read-only file system; attach it with readonly")
+            case .failed(.resourceBusy):
+                (.sharingViolation, "the device is in use: mounted, a part of another device, or claimed by a program")
             case .failed(.textFileBusy): (.sharingViolation, "the file is being executed")
             case .failed(.tooManyOpenFiles), .failed(.tooManyOpenFilesInSystem):
                 (.notEnoughMemory, "no more files can be opened (ulimit -n)")

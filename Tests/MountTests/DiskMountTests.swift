@@ -127,6 +127,29 @@ struct DiskMountTests {
         }
     }
 
+    @Test func anImageWithoutANameIsTold() throws {
+        try withMount { mount in
+            try mount.check(
+                """
+                for name in a b; do
+                    qemu-img create -q -f vpc -o force_size=on $name.vhd 8M
+                    echo "attach $S/$name.vhd" > "$M/ctl"
+                    grep -q '^warnings: none' "$A/$name/info"
+                done
+                rm a.vhd
+                cp b.vhd new; mv new b.vhd
+                for name in a b; do
+                    grep -q '^warnings: .*deleted, or replaced.*copy attached/'$name/disk "$A/$name/info"
+                    printf kept | dd of="$A/$name/disk" conv=notrunc status=none
+                    cmp -n 4 "$A/$name/disk" <(printf kept)
+                    eventually eval '(echo "detach $name" > "$M/ctl") 2> /dev/null'
+                done
+                """
+            )
+            #expect(mount.log.contains("a.vhd had been deleted or replaced"), "\(mount.log)")
+        }
+    }
+
     /// O_TRUNC cuts nothing off, but a program that leaves out the holes of its source takes them for zeros then.
     @Test func copiesOfSparseFilesWriteTheirHoles() throws {
         try withMount { mount in

@@ -135,6 +135,31 @@ struct HostLimitMountTests {
         }
     }
 
+    /// Anybody who may open `ctl` can ask again and again, and never read the answers.
+    @Test func answersThatNobodyReads() throws {
+        try withMount { mount in
+            try mount.python(
+                #"""
+                PID = int(os.environ['PID'])
+                def anonymous(): return int(next(l for l in open(f'/proc/{PID}/status') if l.startswith('RssAnon')).split()[1]) >> 10
+                before, handles = anonymous(), []
+                for _ in range(120):
+                    fd = os.open(M + '/ctl', os.O_RDWR); handles.append(fd)
+                    for _ in range(3): os.write(fd, b'help\n' * 200)
+                grown = anonymous() - before
+                print('MiB more', grown)
+                # The newest answers are there, whole, and who reads is heard.
+                lines = os.read(handles[-1], 1 << 20).decode().splitlines()
+                assert len(lines) > 10, lines
+                one = os.open(M + '/ctl', os.O_RDWR); os.write(one, b'help\n'); assert os.read(one, 1 << 20).decode().splitlines()[-1] == lines[-1]; os.close(one)
+                for fd in handles: os.close(fd)
+                assert grown < 60, grown
+                """#,
+                timeout: .seconds(120)
+            )
+        }
+    }
+
     /// `ulimit -f` of the shell that started it: by itself the kernel would end the daemon at the first write beyond.
     @Test func noLongFiles() throws {
         try withMount { mount in

@@ -27,6 +27,9 @@ int platform_zero_range(int descriptor, int64_t offset, int64_t count);
 /// mount whose server is gone or busy, our own included, once the path itself has been walked.
 int platform_identity(const char *path, uint64_t *device, uint64_t *inode);
 
+/// Whether an open file has no name any more, as far as the kernel knows without asking a file server.
+int platform_is_unlinked(int descriptor);
+
 /// When the inode was made (statx), in seconds since 1970: 1 if the file system knows, 0 if not.
 int platform_birth_time(int descriptor, int64_t *seconds);
 
