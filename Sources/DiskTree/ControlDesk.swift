@@ -12,6 +12,7 @@ final class ControlDesk: Sendable {
     private let log: Logger
     private let failures = FailureLog()
     let budget = AnswerBudget()
+    private let closing = ClosingHandles()
     private let lastHandle = Locked<UInt64>(0)
 
     init(_ table: AttachmentTable, log: Logger) {
@@ -30,6 +31,12 @@ final class ControlDesk: Sendable {
     /// The handle is gone: so is what was tied to it.
     func endHandle(_ handle: UInt64) {
         table.endHandle(handle)
+        closing.forget(handle)
+    }
+
+    /// A copy of the handle has been closed; it may have been the last.
+    func didClose(_ handle: UInt64) {
+        if table.attachments.contains(where: { $0.lifetime == .handle(handle) }) { closing.didClose(handle) }
     }
 
     /// Who writes, as far as it can be known while the writer waits.
@@ -71,6 +78,7 @@ final class ControlDesk: Sendable {
     ) throws(AttachError) -> [[UInt8]]? {
         do {
             guard let request = try Request.parse(line) else { return nil }
+            if case .handle(let handle) = lifetime { closing.forget(handle) }
             let located = try locating(requester, request, caller, interruption)
             return try run(request, for: located, lifetime: lifetime, interruption: interruption)
         } catch let error as RequestError {
@@ -90,6 +98,7 @@ final class ControlDesk: Sendable {
     ) throws(AttachError) -> [[UInt8]] {
         switch request {
         case .attach(let path, let words):
+            closing.wait()
             let job = AttachJob(table, FilePath(bytes: path.bytes), words, requester, lifetime)
             let name = try job.run(interruption).name
             let place = table.configuration.mountPoint.appending("attached").appending(name.text)

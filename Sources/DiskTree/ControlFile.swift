@@ -137,7 +137,9 @@ final class ControlFile: OpenFile {
     }
 
     func synchronize() {}
-    func flush() {}
+    func flush() {
+        desk.didClose(handle)
+    }
 
     func seek(_ what: SeekTarget, from offset: UInt64) throws(Errno) -> UInt64 {
         throw .illegalSeek

@@ -26,6 +26,24 @@ struct LifetimeMountTests {
         }
     }
 
+    /// The kernel tells of the last close of a handle after that has returned.
+    @Test func whoAttachesAfterAHandleFindsItGone() throws {
+        try withMount { mount in
+            try mount.makeVHD("a.vhd")
+            try mount.python(
+                """
+                for k in range(300):
+                    handle = os.open(M + '/ctl', os.O_RDWR)
+                    os.write(handle, f'attach {S}/a.vhd{" name=q" if k % 2 else ""}\\n'.encode())
+                    answer = os.read(handle, 4096).decode()
+                    assert answer == f'ok attach {"q" if k % 2 else "a"} {A}/{"q" if k % 2 else "a"}\\n', (k, answer)
+                    if k % 3 == 0: time.sleep(random.random() / 1000)
+                    os.close(handle)
+                """
+            )
+        }
+    }
+
     @Test func forceEndsOpenFilesAndMappings() throws {
         try withMount { mount in
             try mount.makeVHD("a.vhd")
