@@ -55,7 +55,7 @@ final class DiskFile: OpenFile {
         }
         goesPastPages = disk.didOpen(node, mode) && tree.kernelCache?.canWritePastPages == true
         if !goesPastPages { disk.coherence.didOpen(node, range: self.range, isDirect: mode.isDirect) }
-        if mode.writes, !mode.reads { disk.didOpenWriter(self) }
+        if mode.writes { disk.didOpenWriter(self) }
     }
 
     private var size: UInt64 { range.upperBound - range.lowerBound }
@@ -118,11 +118,9 @@ final class DiskFile: OpenFile {
 
     // MARK: O_TRUNC
 
-    var hasWritten: Bool { didWrite.load(ordering: .relaxed) }
-
-    /// It was opened with O_TRUNC.
+    /// It was opened with O_TRUNC. Who can read too sees that nothing has been cut off.
     func didTruncate() {
-        isTruncated.store(true, ordering: .releasing)
+        if !mode.reads, !didWrite.load(ordering: .relaxed) { isTruncated.store(true, ordering: .releasing) }
     }
 
     /// `ftruncate` to the length that it has: how programs end a file with a hole.
@@ -218,7 +216,7 @@ final class DiskFile: OpenFile {
     func release() {
         // Stores through a mapping may have come after the last flush.
         try? flush()
-        if mode.writes, !mode.reads { disk.didCloseWriter(self) }
+        if mode.writes { disk.didCloseWriter(self) }
         attachment.didClose(writing: mode.writes)
         disk.didClose(node, mode)
         tree.dropIfUnused(disk)

@@ -28,7 +28,7 @@ final class ShownDisk: Sendable {
         var openNodes: [NodeID: Int] = [:]
         /// How many of those can be changed through a mapping.
         var mappable = 0
-        /// Those that are only written to, the last one last.
+        /// Those that can be written to, the last one last.
         var writers: [DiskFile] = []
     }
 
@@ -140,7 +140,7 @@ final class ShownDisk: Sendable {
         }
     }
 
-    /// A file that is only written to has been opened; `didCloseWriter` must follow.
+    /// A file that can be written to has been opened; `didCloseWriter` must follow.
     func didOpenWriter(_ file: DiskFile) {
         state.withLock { $0.writers.append(file) }
     }
@@ -149,9 +149,9 @@ final class ShownDisk: Sendable {
         state.withLock { $0.writers.removeAll { $0 === file } }
     }
 
-    /// The file that a thread has just opened with O_TRUNC: the kernel does not say which.
+    /// The file that a thread has just opened with O_TRUNC. The kernel does not say which, but it is the last one.
     func truncatedWriter(_ node: NodeID, openedBy thread: Int32) -> DiskFile? {
-        state.withLock { $0.writers.last { $0.node == node && $0.openingThread == thread && !$0.hasWritten } }
+        state.withLock { $0.writers.last { $0.node == node && $0.openingThread == thread } }
     }
 
     func didClose(_ node: NodeID, _ mode: OpenMode) {
