@@ -1,4 +1,5 @@
 internal import CPlatform
+internal import FUSEServer
 internal import Glibc
 internal import Platform
 internal import SystemPackage
@@ -26,6 +27,21 @@ struct Background {
         } catch {
             throw AttachError(error, "going into the background", path: "vhdfs")
         }
+    }
+
+    /// Has another thread do all that is left to do, and waits for it.
+    ///
+    /// Swift's locks on Linux, those inside of its runtime included, hold the number of the thread that has them, and each thread keeps
+    /// its own at hand. The one that came out of the fork has that of its parent: as soon as another waits for a lock of it, it can't give
+    /// that back, and both hang.
+    static func runOnFreshThread(_ body: @escaping @Sendable () throws(AttachError) -> Void) throws(AttachError) {
+        let outcome = Monitor<Result<Void, AttachError>?>(nil)
+        let hasStarted = startThread("vhdfs") {
+            let result = Result { () throws(AttachError) in try body() }
+            outcome.update { $0 = result }
+        }
+        guard hasStarted else { throw AttachError(FUSEError.noThread) }
+        try outcome.wait { $0 }?.get()
     }
 
     /// What went wrong the child says itself: it has the same standard error.
