@@ -18,8 +18,8 @@ public final class HelperOpener: FileOpener {
 
     /// Starts the second process.
     ///
-    /// It ends with this object, and with the calling thread: call it from one that stays as long as the process, after daemonizing and
-    /// before there are others that do anything.
+    /// It ends with this object, and with the calling thread: call it from the main one, after daemonizing and before the first
+    /// other thread.
     public static func start() throws(Errno) -> HelperOpener {
         let (ours, theirs) = try socketPair(SOCK_SEQPACKET)
         let process = platform_fork()

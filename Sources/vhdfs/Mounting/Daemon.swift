@@ -18,7 +18,7 @@ struct Daemon {
     /// Mounts, attaches, serves, and returns when the file system is unmounted. In the background only the daemon itself returns.
     ///
     /// The order matters: the fork needs a process without threads, signals must be blocked before the first thread, and the helper
-    /// is started before there are further ones.
+    /// is started between the two.
     func run() throws(AttachError) {
         let manager = ServiceManager()
         let background = plan.isForeground ? nil : try Background.enter()
@@ -26,12 +26,16 @@ struct Daemon {
         SignalSet.ignoreRefusedWrites()
         (plan.isForeground ? LogTarget.standardError : .system).install(level: plan.logLevel)
         Surroundings.leaveWorkingDirectory()
-        guard let background else { return try begin(nil, manager) }
-        try Background.runOnFreshThread { () throws(AttachError) in try begin(background, manager) }
+        let opener = try Self.opener()
+        guard let background else { return try begin(opener, nil, manager) }
+        try Background.runOnFreshThread { () throws(AttachError) in try begin(opener, background, manager) }
     }
 
-    private func begin(_ background: Background?, _ manager: ServiceManager) throws(AttachError) {
-        let opener = try Self.opener()
+    private func begin(
+        _ opener: any FileOpener,
+        _ background: Background?,
+        _ manager: ServiceManager
+    ) throws(AttachError) {
         let mountPoint = try resolvedMountPoint()
         let mark = ServiceMark(mountPoint)
         defer { withExtendedLifetime(mark) {} }
