@@ -91,17 +91,20 @@ final class Coherence: Sendable {
         // The kernel drops pages itself after a direct write, but not after one of `io_submit`.
         let isOwnStale = origin == .direct && own?.isBuffered == true
         guard !others.isEmpty || isOwnStale else { return }
-        let (last, starts) = work.update { work in
+        guard start(kernel) else {
+            // Here and now, but for pages that may be locked until this write is answered.
+            for view in others { kernel.invalidate(view.node, range: Self.job(view, range).range) }
+            if isOwnStale, let ownJob { kernel.invalidate(node, range: ownJob.range) }
+            return
+        }
+        let last = work.update { work in
             for view in others { work.add(Self.job(view, range)) }
             if isOwnStale, let ownJob { work.add(ownJob) }
             let last = work.queued
             // Others' writes make the kernel drop this file's pages too, maybe between its copying these bytes there and our storing them; then
             // it may have read the old ones again. The page may be locked until the write is answered, so that is not waited for.
             if origin == .buffer, let ownJob { work.add(ownJob) }
-            return (last, work.claim())
-        }
-        if starts, !startThread("coherence", { [self] in run(kernel, patience: Self.idleTime) }) {
-            run(kernel, patience: .zero)
+            return last
         }
         Waiting.announce {
             let _: Bool? = work.wait(timeout: Self.patience) { work in
@@ -113,12 +116,16 @@ final class Coherence: Sendable {
     /// A write of pages has failed: they hold bytes that the disk has not. Nobody waits, because they are locked until the write is answered.
     func didFail(_ range: Range<UInt64>, of node: NodeID, kernel: (any KernelCache)?) {
         let own = views.withLock { $0.first { $0.node == node && $0.range.overlaps(range) } }
-        guard let own, let kernel else { return }
-        let starts = work.update { work in
-            work.add(Self.job(own, range))
-            return work.claim()
-        }
-        if starts { startThread("coherence") { [self] in run(kernel, patience: Self.idleTime) } }
+        guard let own, let kernel, start(kernel) else { return }
+        work.update { $0.add(Self.job(own, range)) }
+    }
+
+    /// Sees to it that the thread is there; false when the host can't give one.
+    private func start(_ kernel: any KernelCache) -> Bool {
+        guard work.update({ $0.claim() }) else { return true }
+        let hasStarted = startThread("coherence") { [self] in run(kernel) }
+        if !hasStarted { work.update { $0.isRunning = false } }
+        return hasStarted
     }
 
     private static func job(_ view: View, _ range: Range<UInt64>) -> Job {
@@ -127,9 +134,9 @@ final class Coherence: Sendable {
     }
 
     /// Works the queue off, in its order, until nothing more has come for a while.
-    private func run(_ kernel: any KernelCache, patience: Duration) {
+    private func run(_ kernel: any KernelCache) {
         while true {
-            let _: Bool? = work.wait(timeout: patience) { $0.queue.isEmpty ? nil : true }
+            let _: Bool? = work.wait(timeout: Self.idleTime) { $0.queue.isEmpty ? nil : true }
             let next = work.update { work in
                 work.isRunning = !work.queue.isEmpty
                 work.current = work.isRunning ? work.queue.removeFirst() : nil

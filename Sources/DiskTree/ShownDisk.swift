@@ -149,9 +149,11 @@ final class ShownDisk: Sendable {
         state.withLock { $0.writers.removeAll { $0 === file } }
     }
 
-    /// The file that a thread has just opened with O_TRUNC. The kernel does not say which, but it is the last one.
+    /// The file that a thread has just opened with O_TRUNC. The kernel does not say which, but it is the last one of that thread. All threads of
+    /// other process namespaces have the number 0: then it is known only when there is one file.
     func truncatedWriter(_ node: NodeID, openedBy thread: Int32) -> DiskFile? {
-        state.withLock { $0.writers.last { $0.node == node && $0.openingThread == thread } }
+        let meant = state.withLock { $0.writers.filter { $0.node == node && $0.openingThread == thread } }
+        return thread == 0 && meant.count > 1 ? nil : meant.last
     }
 
     func didClose(_ node: NodeID, _ mode: OpenMode) {

@@ -31,6 +31,43 @@ struct CoherenceMountTests {
         }
     }
 
+    /// Who can't read writes past the kernel's pages. Others see it at once, and lose nothing of what they have stored through a mapping.
+    @Test func whoOnlyWritesIsSeenByThoseWhoRead() throws {
+        try withMount { mount in
+            try mount.makeVHDX("a.vhdx")
+            try mount.python(
+                """
+                attach(f'{S}/a.vhdx')
+                w = os.open(A + '/a/disk', os.O_WRONLY)
+                f = os.open(A + '/a/disk', os.O_RDWR)
+                r = os.open(A + '/a/disk', os.O_RDONLY)
+                m = mmap.mmap(f, 0)
+                n = mmap.mmap(r, 0, prot=mmap.PROT_READ)
+                assert len(os.pread(r, 1 << 20, 0)) == 1 << 20
+                for page in range(0, 100):
+                    at = page * 4096
+                    m[at:at + 4] = b'mine'
+                    assert os.pwrite(w, b'yours', at + 100) == 5
+                    assert m[at:at + 4] == n[at:at + 4] == os.pread(r, 4, at) == b'mine'
+                    assert m[at + 100:at + 105] == n[at + 100:at + 105] == os.pread(r, 5, at + 100) == b'yours'
+                # More than a request holds, from the middle of a page on.
+                large = os.urandom(3 << 20)
+                assert os.pwrite(w, large, 500001) == len(large)
+                assert n[500001:500001 + len(large)] == large
+                m.close(); n.close()
+                for each in (f, r, w): os.close(each)
+                for _ in range(500):
+                    if ctl('detach a') == 0: break
+                    time.sleep(0.02)
+                attach(f'{S}/a.vhdx readonly')
+                d = open(A + '/a/disk', 'rb').read()
+                assert all(d[p * 4096:p * 4096 + 4] == b'mine' and d[p * 4096 + 100:p * 4096 + 105] == b'yours' for p in range(100))
+                assert d[500001:500001 + len(large)] == large
+                """
+            )
+        }
+    }
+
     /// A mapping that is stored to all the time, and one who opened for writing only, in other bytes of the same page.
     @Test func storesThroughAMappingDoNotUndoWrites() throws {
         try check(

@@ -246,6 +246,29 @@ struct HostFaultMountTests {
         }
     }
 
+    @Test func anImageWithoutANameIsTold() throws {
+        try withMount { mount in
+            try mount.check(
+                """
+                for name in a b; do
+                    qemu-img create -q -f vpc -o force_size=on $name.vhd 8M
+                    echo "attach $S/$name.vhd" > "$M/ctl"
+                    grep -q '^warnings: none' "$A/$name/info"
+                done
+                rm a.vhd
+                cp b.vhd new; mv new b.vhd
+                for name in a b; do
+                    grep -q '^warnings: .*deleted, or replaced.*copy attached/'$name/disk "$A/$name/info"
+                    printf kept | dd of="$A/$name/disk" conv=notrunc status=none
+                    cmp -n 4 "$A/$name/disk" <(printf kept)
+                    eventually eval '(echo "detach $name" > "$M/ctl") 2> /dev/null'
+                done
+                """
+            )
+            #expect(mount.log.contains("a.vhd had been deleted or replaced"), "\(mount.log)")
+        }
+    }
+
     @Test func aParentThatVanishes() throws {
         try withMount { mount in
             let parent = try mount.makeVHD("parent.vhd", fill: 7)

@@ -4,12 +4,24 @@ import Testing
 /// A daemon that the host gives no more descriptors, memory or room in files: it says so to who asked for too much, and goes on.
 @Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct HostLimitMountTests {
+    /// Runs a Python script, which has the daemon's process, `PID`, and what it has of memory that no file backs, `anonymous()` in MiB.
+    private func check(_ mount: Mount, _ script: String) throws {
+        let prelude = #"""
+            PID = int(os.environ['PID'])
+            def anonymous():
+                with open(f'/proc/{PID}/status') as status: line = next(l for l in status if l.startswith('RssAnon'))
+                return int(line.split()[1]) >> 10
+
+            """#
+        try mount.python(prelude + script, timeout: .seconds(180))
+    }
+
     @Test func noDescriptors() throws {
         try withMount { mount in
-            try mount.python(
+            try check(
+                mount,
                 #"""
                 # The daemon has no descriptor left, then no thread.
-                PID = int(os.environ['PID'])
                 def limit(what, soft): subprocess.check_call(['prlimit', '--pid', str(PID), f'--{what}={soft}:'])
                 def descriptors(): return len(os.listdir(f'/proc/{PID}/fd'))
                 model = random.Random(1).randbytes(8 << 20); open('model', 'wb').write(model)
@@ -48,8 +60,7 @@ struct HostLimitMountTests {
                     if descriptors() <= before: break
                     time.sleep(0.05)
                 assert descriptors() <= before, descriptors()
-                """#,
-                timeout: .seconds(120)
+                """#
             )
         }
     }
@@ -57,10 +68,10 @@ struct HostLimitMountTests {
     @Test(.disabled(if: BuiltProgram.watchesItself, "sanitizers need memory of their own"))
     func noMemoryForThreads() throws {
         try withMount { mount in
-            try mount.python(
+            try check(
+                mount,
                 #"""
                 # The daemon may have no more memory than a little over what it has: no thread can be had, tables are large, many are at it.
-                PID = int(os.environ['PID'])
                 def status(key): return int(next(l for l in open(f'/proc/{PID}/status') if l.startswith(key)).split()[1])
                 model = random.Random(1).randbytes(8 << 20); open('model', 'wb').write(model)
                 for name, kind in (('a.vhd', 'vpc -o force_size=on'), ('b.vhdx', 'vhdx -o block_size=1M')):
@@ -81,8 +92,7 @@ struct HostLimitMountTests {
                 print(status('VmSize'), status('VmPeak'), status('RssAnon'), status('Threads'))
                 for name in ('a', 'b', 'huge'): detach(name)
                 subprocess.check_call([os.environ['VHDFS'], 'check', 'huge.vhdx'])
-                """#,
-                timeout: .seconds(120)
+                """#
             )
         }
     }
@@ -97,10 +107,9 @@ struct HostLimitMountTests {
             let group = try #require(ControlGroup(memory: 64 << 20))
             defer { group.remove() }
             try #require(group.take(mount.processID))
-            try mount.python(
+            try check(
+                mount,
                 #"""
-                PID = int(os.environ['PID'])
-                def anonymous(): return int(next(l for l in open(f'/proc/{PID}/status') if l.startswith('RssAnon')).split()[1]) >> 10
                 SIZE = 96 << 20
                 rng = random.Random(1)
                 model = b''.join(rng.randbytes(1 << 20) for _ in range(SIZE >> 20)); open('model', 'wb').write(model)
@@ -129,8 +138,7 @@ struct HostLimitMountTests {
                     f = os.open(f'{A}/{"abcd"[k % 4]}/disk', os.O_RDONLY); assert os.pread(f, 1 << 20, (64 + k) << 20) == bytes([k]) * (1 << 20); os.close(f)
                 for name in ('a', 'b', 'c', 'd', 'huge'): detach(name)
                 for name in 'abc': subprocess.check_call([os.environ['VHDFS'], 'check', name], stdout=subprocess.DEVNULL)
-                """#,
-                timeout: .seconds(180)
+                """#
             )
         }
     }
@@ -138,10 +146,9 @@ struct HostLimitMountTests {
     /// Anybody who may open `ctl` can ask again and again, and never read the answers.
     @Test func answersThatNobodyReads() throws {
         try withMount { mount in
-            try mount.python(
+            try check(
+                mount,
                 #"""
-                PID = int(os.environ['PID'])
-                def anonymous(): return int(next(l for l in open(f'/proc/{PID}/status') if l.startswith('RssAnon')).split()[1]) >> 10
                 before, handles = anonymous(), []
                 for _ in range(120):
                     fd = os.open(M + '/ctl', os.O_RDWR); handles.append(fd)
@@ -154,8 +161,7 @@ struct HostLimitMountTests {
                 one = os.open(M + '/ctl', os.O_RDWR); os.write(one, b'help\n'); assert os.read(one, 1 << 20).decode().splitlines()[-1] == lines[-1]; os.close(one)
                 for fd in handles: os.close(fd)
                 assert grown < 60, grown
-                """#,
-                timeout: .seconds(120)
+                """#
             )
         }
     }
@@ -163,9 +169,9 @@ struct HostLimitMountTests {
     /// `ulimit -f` of the shell that started it: by itself the kernel would end the daemon at the first write beyond.
     @Test func noLongFiles() throws {
         try withMount { mount in
-            try mount.python(
+            try check(
+                mount,
                 #"""
-                PID = int(os.environ['PID'])
                 subprocess.check_call('qemu-img create -q -f vhdx -o block_size=1M b.vhdx 64M; qemu-img create -q -f vpc -o force_size=on a.vhd 64M', shell=True)
                 subprocess.check_call(['prlimit', '--pid', str(PID), '--fsize=9000000:'])
                 for name in ('a.vhd', 'b.vhdx'):
@@ -179,8 +185,7 @@ struct HostLimitMountTests {
                     for i in range(stored): assert os.pread(f, 100000, i << 21) == b'x' * 100000
                     os.close(f); detach(name[0])
                     subprocess.check_call([os.environ['VHDFS'], 'check', name], stdout=subprocess.DEVNULL)
-                """#,
-                timeout: .seconds(120)
+                """#
             )
         }
     }
