@@ -11,11 +11,8 @@ SOAK_SECONDS ?= 3600
 SANITIZE ?=
 
 # Long runs drive what users have, the optimized program; `make soak SANITIZE=thread` (or `address`) one that watches itself.
-ifeq ($(SANITIZE),)
-LONG_TEST = $(SWIFT) test -c release --scratch-path .build-optimized -Xswiftc -enable-testing
-else
-LONG_TEST = ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --scratch-path .build-$(SANITIZE) --sanitize=$(SANITIZE) $(if $(filter thread,$(SANITIZE)),-Xswiftc -DVHDFS_TSAN)
-endif
+LONG_TEST = ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release --scratch-path .build-optimized$(SANITIZE:%=-%) -Xswiftc -enable-testing \
+	$(SANITIZE:%=--sanitize=%) $(if $(filter thread,$(SANITIZE)),-Xswiftc -DVHDFS_TSAN)
 
 # What only computes first: beside it, tests that wait for other processes would wait for too long.
 define run_tests
@@ -96,4 +93,4 @@ soak: packages-test ## 64 images under 32 clients that attach, read, write, are 
 	VHDFS_SOAK_SECONDS=$(SOAK_SECONDS) $(LONG_TEST) --filter 'LoadMountTests'
 
 clean: ## Remove what was built
-	rm -rf .build .build-optimized .build-thread .build-address .build-fuzz
+	rm -rf .build .build-optimized* .build-thread .build-address .build-fuzz

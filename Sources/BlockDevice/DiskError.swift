@@ -35,6 +35,8 @@ public struct DiskError: Error, Sendable {
         case io
         case poisoned
         case interrupted
+        /// The host has not answered for long.
+        case silent
         case gone
     }
 

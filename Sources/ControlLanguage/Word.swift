@@ -37,6 +37,25 @@ extension Word: CustomStringConvertible {
     }
 }
 
+/// Text of bytes that need not be UTF-8: what isn't stands as `\xNN`.
+public func escapingInvalidUTF8(_ bytes: [UInt8]) -> String {
+    var text = ""
+    var rest = bytes[...]
+    var parser = Unicode.UTF8.ForwardParser()
+    var iterator = bytes.makeIterator()
+    while true {
+        switch parser.parseScalar(from: &iterator) {
+        case .valid(let scalar):
+            text.unicodeScalars.append(Unicode.UTF8.decode(scalar))
+            rest = rest.dropFirst(scalar.count)
+        case .error(let length):
+            for byte in rest.prefix(length) { text += "\\x" + [byte >> 4, byte & 15].map { String($0, radix: 16, uppercase: true) }.joined() }
+            rest = rest.dropFirst(length)
+        case .emptyInput: return text
+        }
+    }
+}
+
 /// Writes control characters (C0, DEL, and C1 as UTF-8 has them) as `\n` or `\xNN`, so that text stays on its line and can't steer a
 /// terminal. All other bytes stay as they are, backslashes too: this is for reading, not for undoing.
 public func escapingControls(_ bytes: [UInt8]) -> [UInt8] {

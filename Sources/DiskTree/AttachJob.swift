@@ -13,12 +13,19 @@ final class AttachJob: Sendable {
         case abandoned
     }
 
+    /// Why the one who waits goes on.
+    private enum End {
+        case result(Result<Attachment, AttachError>)
+        case interruption
+    }
+
     private let table: AttachmentTable
     private let path: FilePath
     private let words: AttachWords
     private let requester: Requester
     private let lifetime: Lifetime
     private let progress = Monitor(Progress.running)
+    private let thread = WatchedThread()
 
     /// How long an attach whose caller has had a signal may go on before it is stopped, and then, to stop by itself. Most are done long
     /// before: a shell that hears of a child's end while it writes is not to find its request refused.
@@ -38,7 +45,8 @@ final class AttachJob: Sendable {
         self.lifetime = lifetime
     }
 
-    /// Attaches; throws ERROR_OPERATION_ABORTED, with nothing attached, when the interruption is raised first.
+    /// Attaches; throws ERROR_OPERATION_ABORTED, with nothing attached, when the interruption is raised first, and ERROR_TIMEOUT when it gets
+    /// nowhere.
     func run(_ interruption: Interruption) throws(AttachError) -> Attachment {
         let cancellation: Cancellation
         do {
@@ -46,20 +54,28 @@ final class AttachJob: Sendable {
         } catch {
             throw AttachError(.notEnoughMemory, "no more files can be opened: \(error.description)")
         }
-        guard startThread("attach", { self.attach(cancellation) }) else {
-            throw AttachError(.notEnoughMemory, "no more threads can be started")
+        let hasStarted = startThread("attach") { [self] in
+            thread.begin()
+            attach(cancellation)
         }
+        guard hasStarted else { throw AttachError(.notEnoughMemory, "no more threads can be started") }
         interruption.observe { [progress] in progress.update { _ in } }
         defer { interruption.observe(nil) }
 
-        let result: Result<Attachment, AttachError>? =
-            progress.wait { progress in
-                if case .done(let result) = progress { return .some(result) }
-                return interruption.isRaised ? .some(nil) : nil
-            } ?? nil
-        if let inTime = result ?? resultSoon() { return try inTime.get() }
+        let end = thread.wait(limit: table.configuration.patience) { patience in
+            progress.wait(timeout: patience) { progress -> End? in
+                if case .done(let result) = progress { return .result(result) }
+                return interruption.isRaised ? .interruption : nil
+            }
+        }
+        if case .result(let result) = end { return try result.get() }
+        if let inTime = resultSoon() { return try inTime.get() }
         cancellation.cancel()
-        return try stopped()
+        return try stopped(
+            end == nil
+                ? AttachError(.timeout, "the host of the image, or of a parent, does not answer", path: path.string)
+                : AttachError(.operationAborted, "interrupted", path: path.string)
+        )
     }
 
     private func resultSoon() -> Result<Attachment, AttachError>? {
@@ -87,13 +103,16 @@ final class AttachJob: Sendable {
         if isAbandoned, case .success(let attachment) = result { table.withdraw(attachment) }
     }
 
-    private func stopped() throws(AttachError) -> Attachment {
-        if let inTime = resultSoon() { return try inTime.get() }
-        let last: Result<Attachment, AttachError> = progress.update { progress in
-            if case .done(let result) = progress { return result }
-            progress = .abandoned
-            return .failure(AttachError(.operationAborted, "interrupted", path: path.string))
-        }
+    /// What it has come to after all; else, and if it was stopped in time, the reason.
+    private func stopped(_ reason: AttachError) throws(AttachError) -> Attachment {
+        let last: Result<Attachment, AttachError> =
+            resultSoon()
+            ?? progress.update { progress in
+                if case .done(let result) = progress { return result }
+                progress = .abandoned
+                return .failure(reason)
+            }
+        if case .failure(let error) = last, error.error == .operationAborted { throw reason }
         return try last.get()
     }
 }

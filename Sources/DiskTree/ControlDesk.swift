@@ -60,7 +60,8 @@ final class ControlDesk: Sendable {
     ) throws(AttachError) -> Requester {
         guard request.hasRelativePath else { return requester }
         var located = requester
-        located.workingDirectory = try LocatingJob(thread: caller.thread).run(interruption)
+        located.workingDirectory = try LocatingJob(thread: caller.thread, limit: table.configuration.patience)
+            .run(interruption)
         return located
     }
 

@@ -224,7 +224,7 @@ final class DiskFile: OpenFile {
 
     private func failure(_ error: DiskError) -> Errno {
         switch error.kind {
-        case .gone: break
+        case .gone, .silent: break
         case .hasChildren:
             // Every write fails so; to be told once is enough.
             if let news = attachment.takeRefusalNews() { tree.control.note(news, of: attachment) }

@@ -299,6 +299,30 @@ public final class DiskTree: FileTree {
     }
 }
 
+// MARK: - Hosts that do not answer
+
+extension DiskTree {
+    public func host(of node: NodeID) -> UInt64? {
+        switch Place(node) {
+        case .disk(let number, _): number
+        case .file(let number, _): volumes.withLock { $0.shown[number]?.disk.attachment.number }
+        default: nil
+        }
+    }
+
+    public func didLeave(_ host: UInt64, changing: Bool) {
+        guard let attachment = try? disk(host).attachment else { return }
+        if attachment.left.isEmpty { log.error("\(attachment.name): \(LeftRequests.text)") }
+        attachment.left.add(changing: changing)
+    }
+
+    public func didReturn(_ host: UInt64, changing: Bool) {
+        guard let attachment = try? disk(host).attachment else { return }
+        attachment.left.remove(changing: changing)
+        if attachment.left.isEmpty { log.notice("\(attachment.name): the host has answered") }
+    }
+}
+
 // MARK: - Ends
 
 extension DiskTree: AttachmentTable.Observer {

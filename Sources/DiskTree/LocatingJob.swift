@@ -12,10 +12,13 @@ struct LocatingJob {
     }
 
     let thread: Int32
+    /// How long it may take; nil: for ever.
+    let limit: Duration?
     /// As in `AttachJob`: most are done before it matters that a signal has come.
     private static let patience = Duration.milliseconds(200)
 
-    /// The directory, or nil when it can't be known; throws ERROR_OPERATION_ABORTED when the interruption is raised first.
+    /// The directory, or nil when it can't be known; throws ERROR_OPERATION_ABORTED when the interruption is raised first, and ERROR_TIMEOUT when it
+    /// takes too long.
     func run(_ interruption: Interruption) throws(AttachError) -> FilePath? {
         let progress = Monitor(Progress.running)
         let locate: @Sendable () -> Void = { [thread] in
@@ -27,11 +30,12 @@ struct LocatingJob {
         }
         interruption.observe { progress.update { _ in } }
         defer { interruption.observe(nil) }
-        let isInterrupted = progress.wait { progress -> Bool? in
+        let isInterrupted = progress.wait(timeout: limit) { progress -> Bool? in
             if case .done = progress { return false }
             return interruption.isRaised ? true : nil
         }
-        let found = progress.wait(timeout: isInterrupted == true ? Self.patience : nil) { progress -> FilePath?? in
+        guard let isInterrupted else { throw AttachError(.timeout, "the host of the working directory does not answer") }
+        let found = progress.wait(timeout: isInterrupted ? Self.patience : nil) { progress -> FilePath?? in
             if case .done(let found) = progress { return .some(found) }
             return nil
         }

@@ -9,6 +9,8 @@ final class Activity: Sendable {
     private struct State {
         /// Workers that run or are being started.
         var workers = 0
+        /// Of those, the ones whose callers have been sent away.
+        var left = 0
         /// The threads of those that run.
         var threads: Set<pthread_t> = []
         /// The requests on threads of their own.
@@ -32,10 +34,24 @@ final class Activity: Sendable {
         unsafe sigaction(Self.nudgeSignal, &action, nil)
     }
 
+    /// A worker's caller is sent away: another may take its place. False when that has happened to `limit` already.
+    func leaveBehind(limit: Int) -> Bool {
+        state.update { state in
+            guard state.left < limit else { return false }
+            state.left += 1
+            return true
+        }
+    }
+
+    /// A worker that was left behind is done.
+    func comeBack() {
+        state.update { $0.left -= 1 }
+    }
+
     /// Counts a worker that is about to start; false when there are `limit` of them.
     func addWorker(limit: Int) -> Bool {
         state.update { state in
-            guard state.workers < limit else { return false }
+            guard state.workers - state.left < limit else { return false }
             state.workers += 1
             state.hasStarted = true
             return true

@@ -73,6 +73,13 @@ final class Connection: @unchecked Sendable {
         unsafe fuse_session_process_buf(session, &buffer.memory)
     }
 
+    /// Answers a request in the place of a worker that is still at it. The kernel passes over the second answer.
+    func send(away question: Question, _ error: Errno) {
+        let size = MemoryLayout<fuse_out_header>.size
+        let reply = fuse_out_header(len: UInt32(size), error: -error.fuseNumber, unique: question.number)
+        _ = unsafe withUnsafeBytes(of: reply) { unsafe write(server.device, $0.baseAddress, size) }
+    }
+
     /// Whether the kernel has a request that nobody has taken.
     var hasPending: Bool {
         var question = pollfd(fd: unsafe fuse_session_fd(session), events: Int16(POLLIN), revents: 0)
@@ -135,11 +142,17 @@ final class RequestBuffer {
         unsafe memory.mem = .allocate(byteCount: Self.capacity, alignment: Self.pageSize)
     }
 
+    /// What every request begins with; nil when it is too short for that.
+    var header: fuse_in_header? {
+        guard unsafe bytes.count >= MemoryLayout<fuse_in_header>.size else { return nil }
+        return unsafe bytes.loadUnaligned(as: fuse_in_header.self)
+    }
+
     /// The number of the request that this one interrupts, if it is an INTERRUPT.
     var interrupted: UInt64? {
         let headerSize = MemoryLayout<fuse_in_header>.size
         guard unsafe bytes.count >= headerSize + MemoryLayout<fuse_interrupt_in>.size,
-            unsafe bytes.loadUnaligned(as: fuse_in_header.self).opcode == FUSE_INTERRUPT.rawValue
+            header?.opcode == FUSE_INTERRUPT.rawValue
         else { return nil }
         return unsafe bytes.loadUnaligned(fromByteOffset: headerSize, as: fuse_interrupt_in.self).unique
     }

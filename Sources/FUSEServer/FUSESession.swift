@@ -33,7 +33,7 @@ public final class FUSESession: Sendable {
             lendsFiles: options.lendsFiles
         )
         connection = try Connection(arguments: options.libraryArguments(), context: server)
-        pool = WorkerPool(connection: connection, server: server)
+        pool = WorkerPool(connection: connection, server: server, patience: options.patience)
         cache = SessionCache(connection, server.agreement)
         tree.connect(cache)
     }

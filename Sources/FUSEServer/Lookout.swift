@@ -2,7 +2,8 @@ internal import Glibc
 internal import Platform
 internal import Synchronization
 
-/// Looks for workers that have been at one request for long, and has others take their places. It sleeps while there is nothing to do.
+/// Looks for workers that have been at one request for long, and has others take their places; in the end it sends away those who wait for
+/// them. It sleeps while there is nothing to do.
 final class Lookout: Sendable {
     /// The time from look to look.
     private static let interval: UInt32 = 5000
@@ -10,10 +11,29 @@ final class Lookout: Sendable {
     private static let patience = 20
     /// After so many looks without a request it falls asleep.
     private static let drowsiness = 20
+    /// After so many looks it asks who gets on.
+    private static let rounds = 100
+
+    /// A worker at the same request as at the last look.
+    private struct Sighting {
+        var worker: Worker
+        var request: UInt
+        var looks = 0
+        /// Who waits for it has been let go.
+        var isReleased = false
+        /// Whether its thread gets on.
+        var watch = ThreadWatch()
+    }
 
     private let isAsleep = Atomic(true)
     private let alarm = Monitor(0)
     private let hasThread = Atomic(false)
+    private let limit: Duration?
+
+    /// - Parameter patience: how long a request may get nowhere.
+    init(patience: Duration?) {
+        limit = patience
+    }
 
     /// A worker has taken a request.
     func wake(for pool: WorkerPool) {
@@ -32,18 +52,24 @@ final class Lookout: Sendable {
     }
 
     private func watch(_ pool: WorkerPool) {
-        var seen: [ObjectIdentifier: (request: UInt, looks: Int)] = [:]
+        var seen: [ObjectIdentifier: Sighting] = [:]
         var quietLooks = 0
+        var looks = 0
         while !pool.isOver {
             usleep(Self.interval)
             seen = look(pool, seen)
-            quietLooks = seen.isEmpty ? quietLooks + 1 : 0
+            looks += 1
+            if looks % Self.rounds == 0 {
+                releaseTheKilled(pool, &seen)
+                sendAway(pool, &seen)
+            }
+            quietLooks = seen.values.allSatisfy { $0.worker.isLeft } ? quietLooks + 1 : 0
             guard quietLooks > Self.drowsiness else { continue }
             quietLooks = 0
             pool.sendSurplusHome()
             let alarms = alarm.update { $0 }
             isAsleep.store(true, ordering: .sequentiallyConsistent)
-            if pool.workers.contains(where: { $0.request != nil }) {
+            if pool.workers.contains(where: { $0.request != nil && !$0.isLeft }) {
                 _ = isAsleep.exchange(false, ordering: .sequentiallyConsistent)
                 continue
             }
@@ -54,11 +80,8 @@ final class Lookout: Sendable {
     }
 
     /// Looks at everybody once. Returns who is at which request, and for how many looks that has been so.
-    private func look(
-        _ pool: WorkerPool,
-        _ before: [ObjectIdentifier: (request: UInt, looks: Int)]
-    ) -> [ObjectIdentifier: (request: UInt, looks: Int)] {
-        var now: [ObjectIdentifier: (request: UInt, looks: Int)] = [:]
+    private func look(_ pool: WorkerPool, _ before: [ObjectIdentifier: Sighting]) -> [ObjectIdentifier: Sighting] {
+        var now: [ObjectIdentifier: Sighting] = [:]
         var stuck: [Worker] = []
         var moves = false
         for worker in pool.workers where !worker.isResting.load(ordering: .relaxed) {
@@ -67,11 +90,16 @@ final class Lookout: Sendable {
                 moves = true
                 continue
             }
-            let last = before[id]
-            let looks = last?.request == request ? (last?.looks ?? 0) + 1 : 0
-            now[id] = (request, looks)
-            if looks == 0 { moves = true } else { stuck.append(worker) }
-            if looks > Self.patience { pool.leave(worker) }
+            var sighting = Sighting(worker: worker, request: request)
+            if let last = before[id], last.request == request {
+                sighting = last
+                sighting.looks += 1
+                stuck.append(worker)
+            } else {
+                moves = true
+            }
+            now[id] = sighting
+            if sighting.looks > Self.patience { pool.leave(worker) }
         }
         // Nobody has moved, and requests wait: the more there are at it, the more are called, so that many that hang are soon worked through.
         if !moves, !stuck.isEmpty, pool.hasPending {
@@ -79,5 +107,41 @@ final class Lookout: Sendable {
             pool.callUp(to: stuck.count)
         }
         return now
+    }
+
+    // MARK: Sending away
+
+    /// Whoever has been killed is let go, if it reads. The kernel tells of a first signal only, which may have been a harmless one.
+    private func releaseTheKilled(_ pool: WorkerPool, _ seen: inout [ObjectIdentifier: Sighting]) {
+        for (id, sighting) in seen where sighting.looks > Self.patience && !sighting.isReleased {
+            guard let question = sighting.worker.question(sighting.request), question.isRead,
+                let caller = try? ThreadState(question.caller), caller.isDying
+            else { continue }
+            pool.release(question)
+            seen[id]?.isReleased = true
+        }
+    }
+
+    /// Sends away those whose requests have got nowhere for too long.
+    private func sendAway(_ pool: WorkerPool, _ seen: inout [ObjectIdentifier: Sighting]) {
+        guard let limit else { return }
+        let now = ContinuousClock.now
+        var late: [(sighting: Sighting, question: Question)] = []
+        // When something of a disk that others may wait for last got on.
+        var queues: [UInt64: ContinuousClock.Instant] = [:]
+        for (id, sighting) in seen where sighting.looks > Self.patience && !sighting.worker.isLeft {
+            var sighting = sighting
+            sighting.watch.look(at: sighting.worker.threadNumber)
+            seen[id] = sighting
+            guard let question = sighting.worker.question(sighting.request), question.hasAnswer else { continue }
+            late.append((sighting, question))
+            guard question.mayQueue, let host = pool.host(of: question) else { continue }
+            queues[host] = max(queues[host] ?? sighting.watch.movedAt, sighting.watch.movedAt)
+        }
+        for (sighting, question) in late {
+            var movedAt = sighting.watch.movedAt
+            if question.mayQueue, let queue = pool.host(of: question).flatMap({ queues[$0] }) { movedAt = queue }
+            if now - movedAt >= limit { pool.giveUp(sighting.worker, at: sighting.request, question) }
+        }
     }
 }

@@ -10,12 +10,22 @@ public struct MountOptions: Sendable, Hashable {
     /// theirs before their last close.
     public var lendsFiles: Bool
 
+    /// How long a request may get nowhere before its caller is sent away with ETIMEDOUT; nil: for ever.
+    public var patience: Duration?
+
     /// Makes a set of options.
-    public init(mountPoint: String, fileSystemName: String = "vhdfs", extra: [String] = [], lendsFiles: Bool = false) {
+    public init(
+        mountPoint: String,
+        fileSystemName: String = "vhdfs",
+        extra: [String] = [],
+        lendsFiles: Bool = false,
+        patience: Duration? = nil
+    ) {
         self.mountPoint = mountPoint
         self.fileSystemName = fileSystemName
         self.extra = extra
         self.lendsFiles = lendsFiles
+        self.patience = patience
     }
 
     /// The largest write that the server takes, in bytes: 256 pages, the most that the kernel sends.

@@ -161,6 +161,7 @@ extension fuse_entry_param {
     init(_ entry: Entry) {
         self.init()
         ino = entry.node.rawValue
+        generation = entry.answer.attributes.generation
         attr = stat(entry.answer.attributes)
         attr_timeout = entry.answer.validity
         entry_timeout = entry.nameValidity

@@ -1,6 +1,8 @@
+internal import FileSystem
 internal import Glibc
 internal import Platform
 internal import Synchronization
+internal import SystemPackage
 
 /// The threads that read requests, each until its end.
 ///
@@ -11,6 +13,9 @@ internal import Synchronization
 final class WorkerPool: Sendable {
     /// The most workers at a time. Each that writes may hold a MiB, so many more would be too dear.
     static let limit = 256
+
+    /// The most workers that are left behind with requests of which nobody waits for the answer any more; they don't count as workers.
+    private static let leftLimit = 1024
 
     private struct Bench {
         var workers: [ObjectIdentifier: Worker] = [:]
@@ -33,11 +38,12 @@ final class WorkerPool: Sendable {
     private let bench = Monitor(Bench())
     private let lookout: Lookout
 
-    init(connection: Connection, server: Server) {
+    /// - Parameter patience: how long a request may get nowhere.
+    init(connection: Connection, server: Server, patience: Duration?) {
         self.connection = connection
         self.server = server
         crew = min(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 2), 8)
-        lookout = Lookout()
+        lookout = Lookout(patience: patience)
     }
 
     /// Starts the first worker; INIT brings the others. False when the host can't give a thread.
@@ -77,6 +83,28 @@ final class WorkerPool: Sendable {
     private func comeBack(_ worker: Worker) {
         if worker.comeBack() { ready.add(1, ordering: .relaxed) }
     }
+
+    /// Sends those away who wait for a worker that has got nowhere for long, which itself is left behind until its host answers.
+    func giveUp(_ worker: Worker, at request: UInt, _ question: Question) {
+        guard server.activity.leaveBehind(limit: Self.leftLimit) else { return }
+        let tree = server.tree
+        let host = tree.host(of: question.node)
+        // First the tree knows: what its caller does next must not be overtaken by this.
+        if let host { tree.didLeave(host, changing: question.changes) }
+        let isLeft = worker.leaveBehind(request) { [server] in
+            server.activity.comeBack()
+            if let host { tree.didReturn(host, changing: question.changes) }
+        }
+        if isLeft { connection.send(away: question, .timedOut) }
+    }
+
+    /// Lets one go who has been killed, and can't end before a read that hangs is answered.
+    func release(_ question: Question) {
+        connection.send(away: question, .interrupted)
+    }
+
+    /// What the requests of a node wait for.
+    func host(of question: Question) -> UInt64? { server.tree.host(of: question.node) }
 
     /// Sees to it that so many are ready, as far as there are threads to be had.
     func callUp(to count: Int) {
@@ -194,10 +222,10 @@ final class WorkerPool: Sendable {
             case .nothing: continue
             case .end: return
             }
-            worker.begin()
+            guard let header = buffer.header else { continue }
+            worker.begin(header)
             lookout.wake(for: self)
             if let read = connection.readRequest(in: buffer) {
-                worker.isReading(read.number)
                 read.answer()
             } else if !interruptsRead(buffer) {
                 connection.process(buffer)
@@ -216,6 +244,9 @@ final class WorkerPool: Sendable {
     /// INTERRUPT in case they come later.
     private func interruptsRead(_ buffer: RequestBuffer) -> Bool {
         guard let number = buffer.interrupted else { return false }
-        return workers.contains { $0.reads(number) }
+        return workers.contains { worker in
+            guard let question = worker.request.flatMap({ worker.question($0) }) else { return false }
+            return question.number == number && question.isRead
+        }
     }
 }

@@ -63,6 +63,8 @@ public struct Attributes: Sendable, Hashable {
     public var changed: Timestamp?
     /// The numbers of a device, if it is one.
     public var device: DeviceNumber?
+    /// Differs when the node's number is another object's: whoever has the first one open gets errors then, never bytes of the other.
+    public var generation: UInt64 = 0
 
     /// Makes the attributes of one node.
     public init(

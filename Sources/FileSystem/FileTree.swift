@@ -42,8 +42,25 @@ public protocol FileTree: AnyObject, Sendable {
     /// The value of an extended attribute: `.noData` if there is none of that name, `.notSupported` if there can't be.
     func extendedAttribute(_ name: [UInt8], of node: NodeID) throws(Errno) -> [UInt8]
 
+    /// What requests on a node have to wait for: a number that all have in common who wait for the same. Nil where none has to wait.
+    func host(of node: NodeID) -> UInt64?
+
+    /// The caller of a request that has waited for a host for long is about to be sent away with an error, but the request may still be carried
+    /// out, and change bytes if it is `changing`. `didReturn` follows when it is over.
+    func didLeave(_ host: UInt64, changing: Bool)
+
+    /// A request that was left is over.
+    func didReturn(_ host: UInt64, changing: Bool)
+
     /// Hands the tree the means to make the kernel forget; called once, before the first request.
     func connect(_ cache: any KernelCache)
+}
+
+extension FileTree {
+    /// Most trees wait for nothing.
+    public func host(of node: NodeID) -> UInt64? { nil }
+    public func didLeave(_ host: UInt64, changing: Bool) {}
+    public func didReturn(_ host: UInt64, changing: Bool) {}
 }
 
 /// What a directory held when it was opened. Calls may come from many threads at once.

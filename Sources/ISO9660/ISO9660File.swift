@@ -6,9 +6,11 @@ internal import Volumes
 final class ISO9660File: FileInRuns {
     let size: UInt64
     let device: any BlockDevice
+    let generation: UInt64
     private let pieces: [(start: UInt64, offset: UInt64, count: UInt64)]
 
-    init(_ extents: [ISO9660Volume.Extent], device: any BlockDevice, blockSize: Int) {
+    init(_ extents: [ISO9660Volume.Extent], generation: UInt64, device: any BlockDevice, blockSize: Int) {
+        self.generation = generation
         self.device = device
         var pieces: [(start: UInt64, offset: UInt64, count: UInt64)] = []
         var position: UInt64 = 0

@@ -365,7 +365,7 @@ public final class ISO9660Volume: VolumeReader {
         guard !item.extents.contains(where: \.isInterleaved) else {
             throw VolumeError(.unsupported, "the file at \(file.rawValue) is interleaved")
         }
-        return ISO9660File(item.extents, device: device, blockSize: blockSize)
+        return ISO9660File(item.extents, generation: item.generation, device: device, blockSize: blockSize)
     }
 }
 
@@ -382,6 +382,9 @@ extension ISO9660Volume.Item {
         size += UInt64(record.dataLength)
     }
 
+    /// Where its content begins: files of ISO 9660 do not grow.
+    var generation: UInt64 { UInt64(extents.first?.block ?? 0) }
+
     func attributes(isFolder: Bool) -> FileAttributes {
         let kind = isFolder ? .directory : fields.mode.flatMap { NodeKind(mode: $0) } ?? .regular
         let sector = UInt64(ISO9660Volume.sectorSize)
@@ -396,7 +399,8 @@ extension ISO9660Volume.Item {
             modified: fields.modified ?? time,
             accessed: fields.accessed,
             changed: fields.changed,
-            device: fields.device
+            device: fields.device,
+            generation: generation
         )
     }
 }

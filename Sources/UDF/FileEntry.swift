@@ -14,6 +14,8 @@ struct FileEntry {
 
     let type: UInt8
     let size: UInt64
+    /// Never given to another file of the volume (4/14.9.15, 4/14.17.26).
+    let uniqueID: UInt64
     let blocks: UInt64
     let allocation: Allocation
     /// Where the allocation descriptors, or the content itself, are in the block.
@@ -47,6 +49,7 @@ struct FileEntry {
             size = try bytes.load(UInt64.self, at: 56, .little)
             blocks = try bytes.load(UInt64.self, at: isExtended ? 72 : 64, .little)
             let lengths = isExtended ? 208 : 168
+            uniqueID = try bytes.load(UInt64.self, at: lengths - 8, .little)
             let attributes = Int(try bytes.load(UInt32.self, at: lengths, .little))
             let descriptors = Int(try bytes.load(UInt32.self, at: lengths + 4, .little))
             let start = lengths + 8
@@ -99,7 +102,8 @@ struct FileEntry {
             modified: modified,
             accessed: time(isExtended ? 80 : 72),
             changed: time(isExtended ? 116 : 96),
-            device: kind == .blockDevice || kind == .characterDevice ? device : nil
+            device: kind == .blockDevice || kind == .characterDevice ? device : nil,
+            generation: uniqueID
         )
     }
 

@@ -7,9 +7,12 @@ final class UDFFile: FileInRuns {
     private let extents: ExtentList
     let device: any BlockDevice
     var size: UInt64 { extents.size }
+    /// The unique id of its entry.
+    let generation: UInt64
 
-    init(_ extents: ExtentList, device: any BlockDevice) {
+    init(_ extents: ExtentList, generation: UInt64, device: any BlockDevice) {
         self.extents = extents
+        self.generation = generation
         self.device = device
     }
 

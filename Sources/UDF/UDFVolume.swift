@@ -122,7 +122,7 @@ public final class UDFVolume: VolumeReader {
         guard entry.size <= limit else {
             throw VolumeError(.damaged, "\(entry.size) bytes in block \(address.block) are more than can be")
         }
-        let file = UDFFile(try extents(entry, address), device: device)
+        let file = UDFFile(try extents(entry, address), generation: entry.uniqueID, device: device)
         var bytes = [UInt8](repeating: 0, count: Int(entry.size))
         try bytes.withMutableBytes { (span) throws(VolumeError) in try file.read(into: &span, at: 0) }
         return bytes
@@ -134,7 +134,7 @@ public final class UDFVolume: VolumeReader {
         guard entry.kind == .regular else {
             throw VolumeError(.damaged, "block \(address.block) holds no regular file")
         }
-        return UDFFile(try extents(entry, address), device: device)
+        return UDFFile(try extents(entry, address), generation: entry.uniqueID, device: device)
     }
 
     public func linkTarget(of link: FileID) throws(VolumeError) -> LinkTarget {

@@ -273,7 +273,7 @@ struct VolumeStructure {
     private func virtualTable(_ address: BlockAddress) -> [UInt32]? {
         guard let list = try? systemFile(address, types: [0, 248]), list.size <= Self.tableLimit else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(list.size))
-        let file = UDFFile(list, device: device)
+        let file = UDFFile(list, generation: 0, device: device)
         let isRead: Void? = try? bytes.withMutableBytes { (span) throws(VolumeError) in
             try file.read(into: &span, at: 0)
         }

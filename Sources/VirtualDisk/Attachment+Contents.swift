@@ -33,9 +33,12 @@ extension Attachment {
 
     private func look() {
         let version = self.version
+        let wasSilent = left.areMany
         let contents = DiskContents(of: self, logicalSectorSize: disk.logicalSectorSize)
+        // What a host that does not answer has kept from us is for those who wait now only.
+        let isLasting = !wasSilent && !left.areMany
         knownContents.update { state in
-            state.found = (version, contents)
+            state.found = (isLasting ? version : .max, contents)
             state.isLooking = false
         }
     }

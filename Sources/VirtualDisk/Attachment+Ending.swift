@@ -46,35 +46,55 @@ extension Attachment {
 
     /// Ends it, for good, or so that files that are open can be read to their end.
     func end(_ newPhase: Phase) {
-        activity.update { activity in
+        let lockChange = activity.update { activity in
             activity.isEnding = false
             activity.hasEnded = true
             phase.store(newPhase.rawValue, ordering: .releasing)
-            settle(&activity)
+            return settle(&activity)
         }
+        change(lockChange)
+    }
+
+    /// What is to be done with the locks on the files, and with the files.
+    enum LockChange {
+        case share
+        case release
     }
 
     /// Does what the state asks for: a lingering disk of which nothing is open is over; one that is over takes no writes; and when none
     /// is running, the locks go.
-    func settle(_ activity: inout Activity) {
-        guard activity.hasEnded else { return }
+    ///
+    /// - Returns: what is to be done with the locks, by `change`, when the state is not held any more.
+    func settle(_ activity: inout Activity) -> LockChange? {
+        guard activity.hasEnded else { return nil }
         if activity.openFiles == 0 { phase.store(Phase.ended.rawValue, ordering: .releasing) }
         disk.chain.close()
         disk.writeGate.end()
-        guard activity.writesRunning == 0 else { return }
+        guard activity.writesRunning == 0 else { return nil }
         if phase.load(ordering: .relaxed) == Phase.ended.rawValue {
-            guard activity.locks != .released else { return }
+            guard activity.locks != .released else { return nil }
             activity.locks = .released
+            return .release
+        }
+        guard activity.locks == .held else { return nil }
+        activity.locks = .shared
+        return .share
+    }
+
+    /// Changes the locks on the files. A host that hangs may hold up its caller.
+    func change(_ locks: LockChange?) {
+        switch locks {
+        case .release:
             // Closed too: who holds a dead disk open must not keep the host's file system from being unmounted.
             for lock in disk.locks {
                 lock.release()
                 lock.file.closeEarly()
             }
             disk.leaf.descriptor.closeEarly()
-        } else if activity.locks == .held {
-            activity.locks = .shared
+        case .share:
             // What can't be downgraded is given up; the reads that are left go on without it.
             for lock in disk.locks { try? lock.downgrade() }
+        case nil: break
         }
     }
 

@@ -82,6 +82,8 @@ public final class Attachment: BlockDevice {
     /// How many writes there have been.
     private let writeCount = Atomic<UInt64>(0)
     let knownContents = Monitor(KnownContents())
+    /// Requests that hang, and of which nobody waits for the answer any more.
+    public let left = LeftRequests()
     /// One at a time: a close that comes while another makes the image complete must wait for that, and hear of its failure.
     let completing = Locked(())
     let activity = Monitor(Activity())
@@ -157,11 +159,12 @@ public final class Attachment: BlockDevice {
 
     /// Counts a file that has been closed for the last time.
     public func didClose(writing: Bool) {
-        activity.update { activity in
+        let lockChange = activity.update { activity in
             activity.openFiles -= 1
             if writing { activity.openWriters -= 1 }
-            settle(&activity)
+            return settle(&activity)
         }
+        change(lockChange)
     }
 
     /// A writer has closed a copy of its descriptor, or writes again after that.
@@ -182,7 +185,7 @@ public final class Attachment: BlockDevice {
 
     /// Fills a buffer with the disk's bytes from `offset` on.
     public func read(into buffer: inout MutableRawSpan, at offset: UInt64) throws(DiskError) {
-        guard !isOver else { throw gone() }
+        guard canBeUsed else { throw unusable() }
         do {
             try disk.chain.read(into: &buffer, at: offset)
         } catch {
@@ -202,7 +205,7 @@ public final class Attachment: BlockDevice {
 
     /// Makes all that was written durable.
     public func synchronize() throws(DiskError) {
-        guard !isOver else { throw gone() }
+        guard canBeUsed else { throw unusable() }
         do {
             try disk.chain.synchronize()
         } catch {
@@ -212,7 +215,7 @@ public final class Attachment: BlockDevice {
 
     /// Whether data is stored at `offset`, and how far that reaches.
     public func allocation(at offset: UInt64, limit: UInt64) throws(DiskError) -> HostAllocation {
-        guard !isOver else { throw gone() }
+        guard canBeUsed else { throw unusable() }
         do {
             return try disk.chain.allocation(at: offset, limit: limit)
         } catch {
@@ -221,12 +224,22 @@ public final class Attachment: BlockDevice {
     }
 
     public func hostBytes(of range: Range<UInt64>) throws(DiskError) -> HostBytes? {
-        guard !isOver else { throw gone() }
+        guard canBeUsed else { throw unusable() }
         do {
             return try disk.chain.hostBytes(of: range)
         } catch {
             throw later(error)
         }
+    }
+
+    private var canBeUsed: Bool { !isOver && !left.areMany }
+
+    private func unusable() -> DiskError {
+        isOver ? gone() : silence()
+    }
+
+    private func silence() -> DiskError {
+        DiskError(.silent, LeftRequests.text, path: imagePath.string)
     }
 
     private var isOver: Bool { phase.load(ordering: .acquiring) == Phase.ended.rawValue }
@@ -241,7 +254,8 @@ public final class Attachment: BlockDevice {
 
     /// Space in use, and time of the last change.
     public func usage() throws(DiskError) -> HostUsage {
-        try disk.chain.usage()
+        guard canBeUsed else { throw unusable() }
+        return try disk.chain.usage()
     }
 
     /// The answer of `ctl` when writes have turned out to be refused, for the first who asks.
@@ -252,6 +266,7 @@ public final class Attachment: BlockDevice {
 
     private func change(_ body: () throws(DiskError) -> Void) throws(DiskError) {
         guard isAttached else { throw gone() }
+        guard left.allowsChanges else { throw silence() }
         // Before it is counted: an end does not wait for a look through a folder.
         try disk.writeGate.pass()
         try activity.update { (activity) throws(DiskError) in
@@ -262,10 +277,11 @@ public final class Attachment: BlockDevice {
             // Behind the write: one that runs beside `complete` is not in what that made durable.
             isDirty.store(true, ordering: .releasing)
             writeCount.add(1, ordering: .acquiringAndReleasing)
-            activity.update { activity in
+            let lockChange = activity.update { activity in
                 activity.writesRunning -= 1
-                settle(&activity)
+                return settle(&activity)
             }
+            change(lockChange)
         }
         try body()
     }

@@ -36,7 +36,8 @@ public struct AttachmentFacts: Encodable, Sendable {
     var lifetime: String
     var attachedByUID: UInt32
     var attachedAt: String
-    var state: String
+    /// `attached`, `ending`; others may say something else of what no mount shows.
+    public var state: String
     var chain: [ChainLink]
     var logReplayedEntries: Int
     var warnings: [String]
@@ -109,17 +110,18 @@ public struct AttachmentFacts: Encodable, Sendable {
         }
         partitions = PartitionFacts.all(contents)
         if let loss = attachment.loss { warnings.append(loss) }
+        if !attachment.left.isEmpty { warnings.append(LeftRequests.text) }
         if let refusal = disk.writeGate.refusal { warnings.append("\(refusal)") }
         if attachment.flags.contains(.bypassDefaultEncryptionPolicy) {
             warnings.append("bypass-default-encryption-policy has no effect on this host")
         }
     }
 
-    /// A path as text; one that isn't UTF-8 has U+FFFD in it, and stands beside it in base64.
+    /// A path as text; one that isn't UTF-8 has those bytes as `\xNN`, and stands beside it in base64.
     private static func shown(_ path: FilePath) -> (String, String?) {
         let text = path.string
         if FilePath(text) == path { return (text, nil) }
-        return (text, Data(path.bytes).base64EncodedString())
+        return (escapingInvalidUTF8(path.bytes), Data(path.bytes).base64EncodedString())
     }
 }
 

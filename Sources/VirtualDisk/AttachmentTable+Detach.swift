@@ -29,12 +29,13 @@ extension AttachmentTable {
                     log.error("\(attachment.name): \(error)")
                 }
                 try forget(attachment, force: force)
-                if attachment.disk.leaf.descriptor.isUnlinked {
+                if attachment.loss != nil {
                     log.warning(
                         "\(attachment.name): \(attachment.imagePath) had been deleted or replaced; the disk is gone"
                     )
                 }
-                attachment.end(.ended)
+                // Closing files asks the host once more.
+                _ = runPatiently("end", limit: configuration.patience) { attachment.end(.ended) }
                 // Before another may have the name: the kernel would look for that one's files in this one's folder.
                 tellEnd(of: attachment, isForced: force)
                 release(attachment.name)
@@ -52,12 +53,21 @@ extension AttachmentTable {
     }
 
     private func complete(_ attachment: Attachment) throws(AttachError) {
-        do {
-            try attachment.complete()
-        } catch {
+        let outcome = runPatiently("detach", limit: configuration.patience) {
+            Result { () throws(DiskError) in try attachment.complete() }
+        }
+        switch outcome {
+        case .success: break
+        case .failure(let error):
             throw AttachError(
                 .vhdMetadataWriteFailure,
                 "its last writes could not be made durable, so it stays attached: \(error.text); "
+                    + "detach NAME force gives them up"
+            )
+        case nil:
+            throw AttachError(
+                .timeout,
+                "the host does not answer, so its last writes may not be durable and it stays attached; "
                     + "detach NAME force gives them up"
             )
         }
@@ -97,6 +107,8 @@ extension AttachmentTable {
             }
         case .isOver:
             throw AttachError(.notFound, "not attached")
+        case .isOpen where !attachment.left.isEmpty:
+            throw AttachError(.timeout, "\(LeftRequests.text); it stays attached, and detach NAME force ends it all the same")
         case .isOpen:
             let folders = ["attached", "mounts"].map {
                 configuration.mountPoint.pushing(FilePath($0)).appending(attachment.name.text)

@@ -60,6 +60,8 @@ public final class AttachmentTable: Sendable {
         public var isReadOnly: Bool
         /// The mount point, for messages and for finding out who has files open.
         public var mountPoint: FilePath
+        /// How long an end may wait for a host that does nothing; nil: for ever.
+        public var patience: Duration?
         /// For tests.
         package var fileLayer = FileLayer.none
 
@@ -69,13 +71,15 @@ public final class AttachmentTable: Sendable {
             opener: any FileOpener,
             journal: Result<PermanentJournal, AttachError>,
             isReadOnly: Bool,
-            mountPoint: FilePath
+            mountPoint: FilePath,
+            patience: Duration? = nil
         ) {
             self.policy = policy
             self.opener = opener
             self.journal = journal
             self.isReadOnly = isReadOnly
             self.mountPoint = mountPoint
+            self.patience = patience
         }
     }
 

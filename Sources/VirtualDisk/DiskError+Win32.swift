@@ -34,6 +34,7 @@ extension Win32Error {
             case .io: .vhdMetadataReadFailure
             case .poisoned: .vhdMetadataWriteFailure
             case .interrupted: .operationAborted
+            case .silent: .timeout
             case .gone: .deviceDoesNotExist
             }
     }
@@ -48,6 +49,7 @@ extension DiskError {
         case .hasChildren: .notPermitted
         case .gone: .noSuchAddressOrDevice
         case .interrupted: .interrupted
+        case .silent: .timedOut
         default: .ioError
         }
     }

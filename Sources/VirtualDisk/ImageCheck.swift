@@ -39,13 +39,25 @@ public enum ImageCheck {
     private static func check(_ file: any HostFile, _ type: AttachWords.ImageType) throws -> CheckReport {
         // Its first bytes may be what is damaged.
         if type == .vhdx { return try VHDXImage.check(file) }
-        switch try ImageKind.of(file, type: type) {
+        switch try kind(of: file, type) {
         case .vhd: return try VHDImage.check(file)
         case .vhdx: return try VHDXImage.check(file)
         case .vhdSet:
             throw AttachError(.notSupported, "a VHD Set can't be checked, only its .avhdx files", path: file.path)
         case .iso: throw cannot("an ISO or UDF image", file)
         case .raw: throw cannot("a raw disk", file)
+        }
+    }
+
+    private static func kind(of file: any HostFile, _ type: AttachWords.ImageType) throws(AttachError) -> ImageKind {
+        do throws(AttachError) {
+            return try ImageKind.of(file, type: type)
+        } catch where error.error == .virtDiskProviderNotFound && type == .automatic {
+            throw AttachError(
+                error.error,
+                "this is no VHD and no VHDX that can be recognised; if it is meant to be one, say type=vhd or type=vhdx",
+                path: file.path
+            )
         }
     }
 

@@ -50,6 +50,8 @@ extension Win32Error {
     public static let notFound = Win32Error("ERROR_NOT_FOUND", 1168, ENXIO)
     /// The caller may neither attach nor detach.
     public static let privilegeNotHeld = Win32Error("ERROR_PRIVILEGE_NOT_HELD", 1314, EPERM)
+    /// The host has not answered for long.
+    public static let timeout = Win32Error("ERROR_TIMEOUT", 1460, ETIMEDOUT)
     /// A security identifier stands for no user and no group here.
     public static let invalidSID = Win32Error("ERROR_INVALID_SID", 1337, EINVAL)
     /// The content is no image, or a damaged one.
@@ -84,6 +86,7 @@ extension Win32Error {
         .privilegeNotHeld,
         .invalidSID,
         .fileCorrupt,
+        .timeout,
         .fileEncrypted,
     ]
 }

@@ -7,6 +7,7 @@ internal import Volumes
 /// The content of a file, as the child says where it lies.
 final class ProcessFile: FileInRuns {
     let size: UInt64
+    let generation: UInt64
     private let file: FileID
     private let runs: [ContentRun]
     /// Where each run begins in the file.
@@ -19,6 +20,7 @@ final class ProcessFile: FileInRuns {
     init(
         _ file: FileID,
         size: UInt64,
+        generation: UInt64,
         runs: [ContentRun],
         device: any BlockDevice,
         keeper: ChildKeeper,
@@ -26,6 +28,7 @@ final class ProcessFile: FileInRuns {
     ) throws(VolumeError) {
         self.file = file
         self.size = size
+        self.generation = generation
         self.runs = runs
         self.device = device
         self.keeper = keeper

@@ -112,13 +112,22 @@ public final class ProcessVolume: VolumeReader {
             guard payload.count <= 17 * Self.runLimit else { throw VolumeError(.limit, "a file is in too many pieces") }
         }
         payload += last
-        let (size, runs) = try Self.parse(payload) { (reader) throws(Malformed) in
+        let (size, generation, runs) = try Self.parse(payload) { (reader) throws(Malformed) in
             let size = try reader.integer(UInt64.self)
+            let generation = try reader.integer(UInt64.self)
             var runs: [ContentRun] = []
             while !reader.isAtEnd { runs.append(try ContentRun(&reader)) }
-            return (size, runs)
+            return (size, generation, runs)
         }
-        return try ProcessFile(file, size: size, runs: runs, device: device, keeper: keeper, chunks: chunks)
+        return try ProcessFile(
+            file,
+            size: size,
+            generation: generation,
+            runs: runs,
+            device: device,
+            keeper: keeper,
+            chunks: chunks
+        )
     }
 
     // MARK: Streams

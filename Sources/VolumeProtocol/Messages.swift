@@ -98,6 +98,7 @@ extension FileAttributes {
         }
         writer.add(device?.major ?? 0)
         writer.add(device?.minor ?? 0)
+        writer.add(generation)
     }
 
     /// Reads attributes from a payload.
@@ -118,6 +119,7 @@ extension FileAttributes {
             times.append(Timestamp(seconds: seconds, nanoseconds: nanoseconds))
         }
         let device = DeviceNumber(major: try reader.integer(), minor: try reader.integer())
+        let generation = try reader.integer(UInt64.self)
         guard size <= UInt64(Int64.max), permissions <= 0o7777, known < 16 else { throw Malformed() }
         // What is not known is zero, so that each value is written in one way only.
         let isZero = [permissions == 0, owner == 0, group == 0, device == DeviceNumber(major: 0, minor: 0)]
@@ -135,7 +137,8 @@ extension FileAttributes {
             modified: times[0],
             accessed: times[1],
             changed: times[2],
-            device: known & 8 == 0 ? nil : device
+            device: known & 8 == 0 ? nil : device,
+            generation: generation
         )
     }
 }

@@ -32,9 +32,23 @@ final class ShownFile: OpenFile {
         if volume.isCurrent(open) { return file }
         let newer = try volume.current()
         guard newer !== open else { return file }
-        let newFile = try newer.reader.open(id)
+        let newFile = try reopened(in: newer)
+        guard newFile.generation == file.generation else { throw stale }
         state.withLock { $0 = (newer, newFile) }
         return newFile
+    }
+
+    /// The file in a newer state of the volume. What can't be opened there is mostly a place that is free now.
+    private func reopened(in newer: OpenVolume) throws(VolumeError) -> any VolumeFile {
+        do {
+            return try newer.reader.open(id)
+        } catch where error.kind == .damaged {
+            throw stale
+        }
+    }
+
+    private var stale: VolumeError {
+        VolumeError(.stale, "file \(id.rawValue) was deleted while it was open")
     }
 
     func read(into buffer: inout MutableRawSpan, at offset: UInt64, caller: Caller) throws(Errno) -> Int {

@@ -251,7 +251,7 @@ public final class ShownVolume: Sendable {
             permissions |= isFolder ? 0o555 : 0o444
             if permissions & 0o111 != 0 { permissions |= 0o111 }
         }
-        return Attributes(
+        var shown = Attributes(
             inode: 0,
             kind: attributes.kind,
             permissions: permissions,
@@ -265,6 +265,8 @@ public final class ShownVolume: Sendable {
             changed: attributes.changed,
             device: attributes.device
         )
+        shown.generation = attributes.generation
+        return shown
     }
 
     // MARK: Errors
@@ -279,7 +281,7 @@ public final class ShownVolume: Sendable {
             let isNews = state.withLock { state in
                 state.complaints.count < Self.complaintLimit && state.complaints.insert(error.text).inserted
             }
-            if isNews, error.kind != .gone { options.log.warning("\(name): \(error.text)") }
+            if isNews, ![.gone, .silent, .stale].contains(error.kind) { options.log.warning("\(name): \(error.text)") }
             throw error.errno
         }
     }
@@ -292,6 +294,8 @@ extension VolumeError {
         case .notRecognized, .damaged, .reader, .disk: .ioError
         case .unsupported: .notSupportedOnSocket
         case .limit: .fileTooLarge
+        case .silent: .timedOut
+        case .stale: .staleNFSFileHandle
         case .gone: .noSuchAddressOrDevice
         }
     }

@@ -24,6 +24,8 @@ public struct FileAttributes: Sendable, Hashable {
     public var changed: Timestamp
     /// The device's numbers, if it is a device.
     public var device: DeviceNumber?
+    /// A number that differs when the file's place in the volume (its `FileID`) is another file's, as far as the file system tells.
+    public var generation: UInt64
 
     /// Makes attributes.
     public init(
@@ -37,7 +39,8 @@ public struct FileAttributes: Sendable, Hashable {
         modified: Timestamp,
         accessed: Timestamp? = nil,
         changed: Timestamp? = nil,
-        device: DeviceNumber? = nil
+        device: DeviceNumber? = nil,
+        generation: UInt64 = 0
     ) {
         self.kind = kind
         self.size = size
@@ -50,5 +53,6 @@ public struct FileAttributes: Sendable, Hashable {
         self.accessed = accessed ?? modified
         self.changed = changed ?? modified
         self.device = device
+        self.generation = generation
     }
 }

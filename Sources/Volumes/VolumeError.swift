@@ -16,6 +16,10 @@ public struct VolumeError: Error, Sendable {
         case reader
         /// The disk under it can't be read.
         case disk
+        /// The host of the disk does not answer: `ETIMEDOUT`.
+        case silent
+        /// The file has been deleted, and its place may be another's: `ESTALE`.
+        case stale
         /// The disk has been detached: `ENXIO`.
         case gone
     }
@@ -33,7 +37,7 @@ public struct VolumeError: Error, Sendable {
 
     /// An error of the disk below.
     public init(_ error: DiskError) {
-        self.init(error.kind == .gone ? .gone : .disk, "\(error)")
+        self.init(error.kind == .gone ? .gone : error.kind == .silent ? .silent : .disk, "\(error)")
     }
 }
 

@@ -50,6 +50,9 @@ public protocol VolumeFile: AnyObject, Sendable {
     /// The size in bytes.
     var size: UInt64 { get }
 
+    /// As `FileAttributes` has it.
+    var generation: UInt64 { get }
+
     /// Fills the whole buffer with the bytes from `offset` on, or throws: never zeros or fewer bytes for what can't be read.
     ///
     /// The caller asks for ranges inside the file only.

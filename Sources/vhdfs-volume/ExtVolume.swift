@@ -15,6 +15,8 @@ final class ExtVolume: TSKVolume {
     private let inodesPerGroup: UInt64
     private let descriptorSize: UInt64
     private let descriptorsAt: UInt64
+    /// Whether inodes have been found where they are looked for.
+    private var findsInodes = false
 
     private static let encryptedFlag: UInt32 = 0x800
     private static let extentsFlag: UInt32 = 0x80000
@@ -67,6 +69,7 @@ final class ExtVolume: TSKVolume {
             tsk_error_reset()
             return nil
         }
+        findsInodes = true
         return inode
     }
 
@@ -108,6 +111,17 @@ final class ExtVolume: TSKVolume {
         guard extra + 4 <= min(extraEnd, inode.count) else { return Timestamp(seconds: seconds) }
         let bits = try inode.load(UInt32.self, at: extra, .little)
         return Timestamp(seconds: seconds + Int64(bits & 3) << 32, nanoseconds: Int64(min(bits >> 2, 999_999_999)))
+    }
+
+    /// `i_generation`; not of the inode that libtsk has read, which may have changed since in other ways.
+    func generation(of file: TSKFile) -> UInt64 {
+        guard storedInode(of: file) != nil || findsInodes, let inode = try? inode(file.meta.pointee.addr),
+            let generation = try? inode.load(UInt32.self, at: 0x64, .little)
+        else {
+            tsk_error_reset()
+            return 0
+        }
+        return UInt64(generation)
     }
 
     func linkTarget(of file: TSKFile) throws -> LinkTarget {

@@ -55,6 +55,20 @@ final class FATVolume: PlainVolume {
         return longName(of: entry, at: offset) ?? name
     }
 
+    /// The short name and the time of making, which some programs do not store; of exFAT the times of its first entry and the hash of the name.
+    override func generation(of file: TSKFile) -> UInt64 {
+        let id = file.meta.pointee.addr
+        guard id >= Self.firstNumber, id != root, id < 1 << 42,
+            let entry = try? bytes(at: dataAt + (id - Self.firstNumber) * 32, count: 64)
+        else {
+            tsk_error_reset()
+            return creationTime(of: file)
+        }
+        let parts = isExFAT ? entry[8..<12] + entry[20..<21] + entry[36..<38] : entry[0..<11] + entry[13..<18]
+        // FNV-1a.
+        return parts.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+
     /// exFAT keeps the length of what has been written beside that of the file (its specification, section 7.6.5); what stands on the volume
     /// behind it is another file's old bytes.
     override func writtenSize(of file: TSKFile) throws -> UInt64 {

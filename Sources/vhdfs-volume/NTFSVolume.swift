@@ -31,6 +31,9 @@ final class NTFSVolume: TSKVolume {
         return !file.isAllocated || entry.meta_seq != 0 && entry.meta_seq != file.meta.pointee.seq
     }
 
+    /// The sequence number of its record.
+    func generation(of file: TSKFile) -> UInt64 { UInt64(file.meta.pointee.seq) }
+
     private func reparsePoint(of file: TSKFile) throws -> ReparsePoint? {
         guard let attribute = tsk_fs_file_attr_get_type(file.pointer, TSK_FS_ATTR_TYPE_NTFS_REPARSE, 0, 0) else {
             tsk_error_reset()

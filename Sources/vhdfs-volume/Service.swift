@@ -64,6 +64,7 @@ final class Service {
         case .content(let file):
             let content = try volume.content(of: file)
             writer.add(content.size)
+            writer.add(content.generation)
             for run in content.runs {
                 run.write(to: &writer)
                 Self.flush(&writer)

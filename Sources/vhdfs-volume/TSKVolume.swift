@@ -28,6 +28,8 @@ protocol TSKVolume: AnyObject {
     /// Throws when the content must not be read as it stands.
     func checkContent(of file: TSKFile) throws
     func streams(of file: TSKFile) -> [Stream]
+    /// A number that differs when the file's number is another file's.
+    func generation(of file: TSKFile) -> UInt64
     /// Whether bytes that no run covers are a hole (else they are lost).
     var gapsAreHoles: Bool { get }
     func isHidden(_ id: UInt64) -> Bool
@@ -111,6 +113,11 @@ extension TSKVolume {
     func name(_ name: [UInt8], of id: UInt64) -> [UInt8]? { name }
     func checkContent(of file: TSKFile) throws {}
 
+    /// When a file was made, in a number.
+    func creationTime(of file: TSKFile) -> UInt64 {
+        UInt64(bitPattern: Int64(file.meta.pointee.crtime)) << 30 ^ UInt64(file.meta.pointee.crtime_nano)
+    }
+
     /// Reads bytes of the volume.
     func bytes(at offset: UInt64, count: Int) throws -> [UInt8] {
         guard let offset = Int64(exactly: offset) else { throw Failure(.damaged, "bytes past every end") }
@@ -139,7 +146,13 @@ extension TSKVolume {
     }
 
     func attributes(of id: UInt64) throws -> FileAttributes {
-        try attributes(of: try file(id))
+        try allAttributes(of: try file(id))
+    }
+
+    private func allAttributes(of file: TSKFile) throws -> FileAttributes {
+        var attributes = try attributes(of: file)
+        attributes.generation = generation(of: file)
+        return attributes
     }
 
     func linkTarget(of id: UInt64) throws -> LinkTarget {
@@ -177,7 +190,7 @@ extension TSKVolume {
             let file = TSKFile(tsk_fs_dir_get(folder, index))
             tsk_error_reset()
             if isStale(entry, file) { continue }
-            let attributes = file.flatMap { $0.isAllocated ? try? self.attributes(of: $0) : nil }
+            let attributes = file.flatMap { $0.isAllocated ? try? allAttributes(of: $0) : nil }
             // What can't be opened is shown all the same: then each look at it says why it can't.
             each(shown, entry.meta_addr, isHidden(entry.meta_addr), attributes?.kind ?? kind(entry.type), attributes)
         }
@@ -198,14 +211,15 @@ extension TSKVolume {
 
     // MARK: Content
 
-    func content(of id: UInt64) throws -> (size: UInt64, runs: [ContentRun]) {
+    func content(of id: UInt64) throws -> (size: UInt64, generation: UInt64, runs: [ContentRun]) {
         let file = try file(id)
+        let generation = generation(of: file)
         guard try attributes(of: file).kind == .regular else { throw Failure(.damaged, "file \(id) has no content") }
         try checkContent(of: file)
         guard let content = file.content else {
             if file.meta.pointee.size == 0 {
                 tsk_error_reset()
-                return (0, [])
+                return (0, generation, [])
             }
             throw Failure.library("the content of file \(id)")
         }
@@ -219,6 +233,7 @@ extension TSKVolume {
             && attribute.flags.rawValue & TSK_FS_ATTR_COMP.rawValue == 0 && attribute.nrd.skiplen == 0
         return (
             size,
+            generation,
             isPlain
                 ? try runs(of: attribute, size: size, written: try writtenSize(of: file))
                 : size == 0 ? [] : [ContentRun(.child, count: size)]

@@ -38,8 +38,10 @@ struct ImageInspection {
             for: Requester(credentials: credentials),
             lifetime: .fileSystem
         )
-        text = attachment.facts.text
-        json = attachment.facts.json
+        var facts = attachment.facts
+        facts.state = "not attached"
+        text = facts.text
+        json = facts.json
     }
 
     /// `vhd`, `iso` or `raw`.

@@ -39,6 +39,11 @@ final class MemoryTree: FileTree {
 
     func connect(_ cache: any KernelCache) {}
 
+    /// All wait for the same.
+    func host(of node: NodeID) -> UInt64? { node == .root ? nil : 7 }
+    func didLeave(_ host: UInt64, changing: Bool) { note("left \(host) changing=\(changing)") }
+    func didReturn(_ host: UInt64, changing: Bool) { note("returned \(host) changing=\(changing)") }
+
     func lookup(_ name: String, in directory: NodeID) throws(Errno) -> Entry {
         note("lookup \(name)")
         return try state.withLock { state throws(Errno) in

@@ -43,12 +43,14 @@ struct Mounted {
 func withMount(
     _ nodes: [MemoryNode],
     options: [String] = [],
+    patience: Duration? = nil,
     _ body: (Mounted) throws -> Void
 ) throws {
     try withTemporaryDirectory { path in
         let tree = MemoryTree()
         for node in nodes { tree.add(node) }
-        let session = try FUSESession(tree: tree, options: MountOptions(mountPoint: path, extra: options))
+        let options = MountOptions(mountPoint: path, extra: options, patience: patience)
+        let session = try FUSESession(tree: tree, options: options)
         try session.mount()
         let isReady = Monitor(false)
         try session.start { isReady.update { $0 = true } }

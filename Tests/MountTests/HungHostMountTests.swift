@@ -6,12 +6,12 @@ import Testing
 @Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct HungHostMountTests {
     /// Lends a mount, and one whose process is stopped by the test; it goes on before anything is taken away.
-    private func withHost(_ body: (_ mount: Mount, _ host: Mount) throws -> Void) throws {
+    private func withHost(_ options: String..., body: (_ mount: Mount, _ host: Mount) throws -> Void) throws {
         try withMount { host in
             // Nobody can end a process that waits for a stopped one, so that goes on by itself too, however the test fares.
             let watchdog = try RunningCommand(["sh", "-c", "sleep 150; kill -CONT \(host.processID)"])
             defer { watchdog.stop() }
-            try withMount { mount in
+            try withMount(options) { mount in
                 defer { kill(host.processID, SIGCONT) }
                 try body(mount, host)
             }
@@ -187,6 +187,175 @@ struct HungHostMountTests {
             try mount.check("eventually eval '! mountpoint -q \"$M\"'")
             kill(host.processID, SIGCONT)
             #expect(!mount.terminate().timedOut)
+        }
+    }
+
+    /// Who waits for a host that does nothing hears so after a while, and is not disturbed by what comes too late.
+    @Test func callersHearOfAHostThatDoesNotAnswer() throws {
+        try withHost("-o", "host-timeout=3") { mount, host in
+            try mount.python(
+                "H, HOST = '\(host.path)', \(host.processID)\n"
+                    + #"""
+                    import threading
+                    SIZE = 64 << 20
+                    with open('v', 'wb') as v: v.write(b'v' * SIZE)
+                    with open('unattached', 'wb') as v: v.write(bytes(1 << 20))
+                    with open('other', 'wb') as other: other.write(b'o' * (8 << 20))
+                    subprocess.check_call('qemu-img create -q -f vpc -o subformat=fixed,force_size=on w 64M', shell=True)
+                    def hattach(line):
+                        g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {line}\n'.encode()); os.close(g)
+                    for name in ('v', 'w', 'unattached'): hattach(f'{S}/{name} type=raw name={name}')
+                    attach(f'{H}/attached/v/disk type=raw name=v readonly'); attach(f'{H}/attached/w/disk type=vhd name=w'); attach(f'{S}/other type=raw')
+                    few = len(os.listdir(f"/proc/{os.environ['PID']}/task"))
+                    w = os.open(A + '/w/disk', os.O_RDWR); os.pwrite(w, b'first' * 1000, 0); os.fsync(w); os.close(w)
+                    told, ready = os.pipe()
+                    victim = os.fork()
+                    if victim == 0:
+                        try:
+                            COUNT = 300
+                            opened = [os.open(A + '/v/disk', os.O_RDONLY | os.O_DIRECT) for _ in range(COUNT)]
+                            w = os.open(A + '/w/disk', os.O_RDWR)
+                            outcomes = []
+                            def attempt(name, body):
+                                start = time.monotonic()
+                                try: body(); code = 0
+                                except OSError as e: code = e.errno
+                                outcomes.append((name, code, time.monotonic() - start))
+                            def read(k): os.preadv(opened[k], [mmap.mmap(-1, 4096)], (k * 7 + 1) << 12)
+                            os.kill(HOST, signal.SIGSTOP)
+                            # As many as hang before their disk is known to be silent, and more than there are workers.
+                            all = [threading.Thread(target=attempt, args=('read', lambda k=k: read(k))) for k in range(COUNT)]
+                            all.append(threading.Thread(target=attempt, args=('write', lambda: os.pwrite(w, b'second' * 1000, 0))))
+                            for t in all: t.start()
+                            for t in all: t.join()
+                            bad = [o for o in outcomes if o[1] != errno.ETIMEDOUT or not 1 < o[2] < 25]
+                            assert len(outcomes) == COUNT + 1 and not bad, bad[:5]
+                            # Now it is known.
+                            del outcomes[:]
+                            for k in range(20): attempt('read', lambda: read(k))
+                            for k in range(20): attempt('write', lambda: os.pwrite(w, b'third' * 1000, 0))
+                            bad = [o for o in outcomes if o[1] != errno.ETIMEDOUT or o[2] > 1]
+                            assert not bad, bad
+                            os.write(ready, b'!')
+                        except BaseException as e:
+                            print('victim:', repr(e), file=sys.stderr); os._exit(1)
+                        # Files stay open, and are closed by the end.
+                        os._exit(0)
+                    os.close(ready)
+                    assert os.read(told, 1) == b'!'
+                    # Others go on, and none of what has come in vain is in their way.
+                    assert open(A + '/other/disk', 'rb').read() == b'o' * (8 << 20)
+                    start = time.monotonic()
+                    assert ctl(f'attach {H}/attached/unattached/disk type=raw name=late') == errno.ETIMEDOUT
+                    assert '# error 1460 ERROR_TIMEOUT' in open(M + '/ctl').read(), open(M + '/ctl').read()
+                    assert 'the host does not answer' in open(A + '/v/info').read()
+                    took = time.monotonic() - start
+                    assert took < 30, took
+                    os.kill(HOST, signal.SIGCONT)
+                    assert os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]) == 0
+                    # All is as if nothing had been; the write of which its writer has heard nothing good is there or not.
+                    def eventually(body):
+                        end = time.monotonic() + 20
+                        while not body():
+                            assert time.monotonic() < end, open(A + '/v/info').read() + open(A + '/w/info').read()
+                            time.sleep(0.05)
+                    eventually(lambda: 'warnings: none' in open(A + '/v/info').read() and 'does not answer' not in open(A + '/w/info').read())
+                    assert open(A + '/v/disk', 'rb').read() == b'v' * SIZE
+                    w = os.open(A + '/w/disk', os.O_RDWR)
+                    assert os.pread(w, 6000, 0) in (b'first' * 1000 + bytes(1000), b'second' * 1000)
+                    os.pwrite(w, b'fourth' * 1000, 0); os.fsync(w)
+                    assert os.pread(w, 6000, 0) == b'fourth' * 1000; os.close(w)
+                    eventually(lambda: len(os.listdir(f"/proc/{os.environ['PID']}/task")) <= few + 8)
+                    for name in ('v', 'w', 'other'): detach(name)
+                    """#,
+                timeout: .seconds(140)
+            )
+            #expect(mount.log.contains("v: the host does not answer"))
+            #expect(mount.log.contains("v: the host has answered"))
+        }
+    }
+
+    /// What was written is never said to be safe while it is not, and who waits for that hears so.
+    @Test func aDetachHearsOfAHostThatDoesNotAnswer() throws {
+        try withHost("-o", "host-timeout=3") { mount, host in
+            try mount.python(
+                "H, HOST = '\(host.path)', \(host.processID)\n"
+                    + #"""
+                    subprocess.check_call('qemu-img create -q -f vpc -o subformat=fixed,force_size=on w 64M', shell=True)
+                    g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {S}/w type=raw\n'.encode()); os.close(g)
+                    attach(f'{H}/attached/w/disk type=vhd name=w')
+                    def write(bytes):
+                        child = os.fork()
+                        if child == 0:
+                            w = os.open(A + '/w/disk', os.O_WRONLY)
+                            os.pwrite(w, bytes, 0)
+                            os.kill(HOST, signal.SIGSTOP)
+                            try: os.close(w)
+                            except OSError as e: os._exit(0 if e.errno == errno.ETIMEDOUT else 1)
+                            os._exit(2)
+                        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+                    write(b'bytes' * 1000)
+                    for attempt in range(2):
+                        start = time.monotonic()
+                        assert ctl('detach w') == errno.ETIMEDOUT, open(M + '/ctl').read()
+                        assert time.monotonic() - start < 30
+                        assert 'detach NAME force' in open(M + '/ctl').read()
+                    os.kill(HOST, signal.SIGCONT)
+                    detach('w')
+                    assert open('w', 'rb').read(5000) == b'bytes' * 1000
+                    # With force it is gone, and the image free again when the host has answered.
+                    attach(f'{H}/attached/w/disk type=vhd name=w')
+                    write(b'other' * 1000)
+                    start = time.monotonic()
+                    detach('w force')
+                    assert time.monotonic() - start < 30 and os.listdir(A) == []
+                    os.kill(HOST, signal.SIGCONT)
+                    end = time.monotonic() + 20
+                    while ctl(f'attach {H}/attached/w/disk type=vhd name=w') != 0: assert time.monotonic() < end; time.sleep(0.1)
+                    assert open(A + '/w/disk', 'rb').read(5000) in (b'bytes' * 1000, b'other' * 1000)
+                    detach('w')
+                    """#,
+                timeout: .seconds(140)
+            )
+        }
+    }
+
+    /// A program that is killed ends, though what it has asked for never comes.
+    @Test func whoIsKilledNeedNotWait() throws {
+        try withHost { mount, host in
+            try mount.python(
+                "H, HOST = '\(host.path)', \(host.processID)\n"
+                    + #"""
+                    with open('v', 'wb') as v: v.truncate(64 << 20)
+                    g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {S}/v type=raw\n'.encode()); os.close(g)
+                    attach(f'{H}/attached/v/disk type=raw name=v')
+                    for turn, number in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)):
+                        told, ready = os.pipe()
+                        child = os.fork()
+                        if child == 0:
+                            signal.signal(signal.SIGINT, signal.SIG_DFL)
+                            # A signal that a program means to survive does not end its read.
+                            signal.signal(signal.SIGUSR1, lambda *_: None)
+                            f = os.open(A + '/v/disk', os.O_RDONLY | os.O_DIRECT)
+                            os.kill(HOST, signal.SIGSTOP)
+                            os.write(ready, b'!')
+                            os.preadv(f, [mmap.mmap(-1, 4096)], (turn + 1) << 24)
+                            os._exit(1)
+                        os.read(told, 1); time.sleep(0.5)
+                        os.kill(child, signal.SIGUSR1); time.sleep(0.5)
+                        assert os.waitpid(child, os.WNOHANG) == (0, 0), 'nothing hangs'
+                        os.kill(child, number)
+                        end = time.monotonic() + 10
+                        while (found := os.waitpid(child, os.WNOHANG)) == (0, 0):
+                            assert time.monotonic() < end, 'it hangs'
+                            time.sleep(0.02)
+                        assert os.WTERMSIG(found[1]) == number, found
+                        os.kill(HOST, signal.SIGCONT)
+                        assert open(A + '/v/disk', 'rb').read(1 << 20) == bytes(1 << 20)
+                    detach('v')
+                    """#,
+                timeout: .seconds(100)
+            )
         }
     }
 }

@@ -177,6 +177,11 @@ final class Mount {
 ///
 /// - Parameter options: of the command line, before the mount point.
 func withMount(_ options: String..., body: (Mount) throws -> Void) throws {
+    try withMount(options, body: body)
+}
+
+/// The same, with options in a list.
+func withMount(_ options: [String], body: (Mount) throws -> Void) throws {
     _ = sweepOnce
     try withScratchFolder { scratch in
         try run("chmod", "0755", scratch.path).checked()

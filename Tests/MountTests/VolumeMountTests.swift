@@ -207,6 +207,52 @@ struct VolumeMountTests {
         }
     }
 
+    /// A file that is deleted while it is open never shows the bytes of the next one that has its place.
+    @Test func aFileThatWasDeletedIsNotTheNextOne() throws {
+        try withMount { mount in
+            try mount.python(
+                #"""
+                def sh(command): subprocess.check_call(command, shell=True)
+                os.environ['MTOOLS_SKIP_CHECK'] = '1'
+                open('first', 'w').write('first ' * 20000); open('second', 'w').write('second ' * 20000)
+                sh('truncate -s 40M fat ext4 ntfs; mkfs.fat -F 16 fat > /dev/null; mke2fs -q -t ext4 ext4; mkntfs -F -q ntfs; mkdir k')
+                def put(kind, disk, source, name):
+                    if kind == 'fat': sh(f'mcopy -i {disk} {source} ::{name}')
+                    # It gives out no numbers of its own, as the kernel does.
+                    elif kind == 'ext4': sh(f"debugfs -w -R 'write {source} {name}' {disk} 2> /dev/null; debugfs -w -R 'set_inode_field {name} generation {len(source)}' {disk} 2> /dev/null")
+                    else: sh(f'ntfs-3g {disk} k; cp {source} k/{name}; umount k')
+                def remove(kind, disk, name):
+                    if kind == 'fat': sh(f'mdel -i {disk} ::{name}')
+                    elif kind == 'ext4': sh(f"debugfs -w -R 'rm {name}' {disk} 2> /dev/null")
+                    else: sh(f'ntfs-3g {disk} k; rm k/{name}; umount k')
+                for kind in ('fat', 'ext4', 'ntfs'):
+                    attach(f'{S}/{kind} type=raw')
+                    disk, volume = f'{A}/{kind}/disk', f'{M}/mounts/{kind}/p0'
+                    put(kind, disk, 'first', 'one')
+                    end = time.monotonic() + 10
+                    while not os.path.exists(volume + '/one'): assert time.monotonic() < end; time.sleep(0.05)
+                    f = open(volume + '/one', 'rb'); inode = os.fstat(f.fileno()).st_ino
+                    assert f.read(6) == b'first '
+                    # FAT counts the time of a file's making in seconds.
+                    time.sleep(2.1)
+                    remove(kind, disk, 'one'); put(kind, disk, 'second', 'two')
+                    while not os.path.exists(volume + '/two'): assert time.monotonic() < end + 10; time.sleep(0.05)
+                    assert open(volume + '/two', 'rb').read() == b'second ' * 20000
+                    assert os.stat(volume + '/two').st_ino == inode, (kind, 'the place was not used again')
+                    for offset in (0, 60000):
+                        try: found = os.pread(f.fileno(), 6, offset)
+                        except OSError as e: assert e.errno in (errno.ESTALE, errno.EIO), e
+                        else: assert False, (kind, found)
+                    # The kernel says so again.
+                    try: f.close()
+                    except OSError: pass
+                    detach(kind)
+                """#,
+                timeout: .seconds(100)
+            )
+        }
+    }
+
     @Test(arguments: ["12", "16", "32"])
     func fat(_ bits: String) throws {
         try withMount("-o", "tz=Europe/Berlin") { mount in

@@ -44,7 +44,7 @@ struct VolumeProcessTests {
                 def need(offset, count):
                     send(16, struct.pack('<QI', offset, count))
                     return frame()
-                def content(size, *runs): done(struct.pack('<Q', size) + b''.join(runs))
+                def content(size, *runs): done(struct.pack('<QQ', size, 1) + b''.join(runs))
                 def run(kind, count, *place): return struct.pack('<B', kind) + b''.join(struct.pack('<Q', p) for p in place) + struct.pack('<Q', count)
                 def opened(): done(struct.pack('<QIQ', 5, 512, 128))
                 def handle(verb, payload): pass

@@ -11,6 +11,7 @@ final class MemoryVolume: VolumeReader {
         var parent: FileID?
         var names: [(name: [UInt8], file: FileID)] = []
         var content: [UInt8] = []
+        var generation: UInt64 = 1
         var target: LinkTarget?
         var streams: [String: [UInt8]] = [:]
         var isHidden = false
@@ -112,7 +113,8 @@ final class MemoryVolume: VolumeReader {
     }
 
     func open(_ file: FileID) throws(VolumeError) -> any VolumeFile {
-        MemoryVolumeFile(try node(file).content)
+        let node = try node(file)
+        return MemoryVolumeFile(node.content, generation: node.generation)
     }
 
     func extendedAttributes(of file: FileID) throws(VolumeError) -> [ExtendedAttribute] {
@@ -133,8 +135,10 @@ final class MemoryVolume: VolumeReader {
 final class MemoryVolumeFile: VolumeFile {
     private let device: MemoryDevice
     var size: UInt64 { device.size }
+    let generation: UInt64
 
-    init(_ content: [UInt8]) {
+    init(_ content: [UInt8], generation: UInt64) {
+        self.generation = generation
         device = MemoryDevice(SparseBytes(content))
     }
 

@@ -125,6 +125,31 @@ struct ShownVolumeTests {
         try open.close()
     }
 
+    /// Whoever has a file open that is deleted never reads another that has its place.
+    @Test func aFileThatIsGoneIsNotAnother() throws {
+        let scene = VolumeScene(MemoryVolume(), isConstant: false)
+        let file = scene.reader.add("x", MemoryVolume.attributes(.regular), content: [1])
+        let open = ReadFile(try scene.volume.open(file) {})
+        #expect(try open.read(0..<10) == [1])
+        scene.reader.state.withLock { state in
+            state.nodes[file]?.content = [2, 3]
+            state.nodes[file]?.generation = 2
+        }
+        scene.version.value.add(1, ordering: .relaxed)
+        func expectStale(_ open: ReadFile, after old: [UInt8]) {
+            #expect(throws: Errno.staleNFSFileHandle) { while try open.read(0..<10) == old {} }
+        }
+        expectStale(open, after: [1])
+        let second = ReadFile(try scene.volume.open(file) {})
+        #expect(try second.read(0..<10) == [2, 3])
+        scene.reader.state.withLock { $0.nodes[file] = nil }
+        scene.version.value.add(1, ordering: .relaxed)
+        expectStale(second, after: [2, 3])
+        try second.close()
+        #expect(scene.version.log.withLock { $0 } == [])
+        try open.close()
+    }
+
     /// One attempt serves all who wait for it, and those who come soon after; a disk that has changed is another matter.
     @Test func whatCanNotBeOpenedIsNotTriedByEverybody() throws {
         let scene = VolumeScene(MemoryVolume(), isConstant: false)

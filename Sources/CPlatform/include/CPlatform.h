@@ -14,6 +14,9 @@ static inline pid_t platform_fork(void) { return fork(); }
 /// pthread_setname_np(3) for the calling thread.
 static inline void platform_set_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }
 
+/// gettid(2).
+static inline pid_t platform_thread(void) { return gettid(); }
+
 /// `FS_IOC_GETFLAGS`: what `lsattr` shows. -1 and errno when the file system has no such flags.
 int platform_inode_flags(int descriptor, uint32_t *flags);
 

@@ -56,7 +56,8 @@ struct Daemon {
                 opener: opener,
                 journal: try StateDirectory.journal(in: plan.stateDirectory, mountPoint: mountPoint),
                 isReadOnly: plan.isReadOnly,
-                mountPoint: mountPoint
+                mountPoint: mountPoint,
+                patience: plan.patience
             ),
             log: log
         )
@@ -149,7 +150,8 @@ struct Daemon {
                 mountPoint: mountPoint.string,
                 fileSystemName: plan.fileSystemName,
                 extra: plan.fuseOptions,
-                lendsFiles: plan.lendsFiles
+                lendsFiles: plan.lendsFiles,
+                patience: plan.patience
             )
             let session = try FUSESession(tree: tree, options: options)
             try session.mount()

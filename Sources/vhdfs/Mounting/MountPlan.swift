@@ -21,6 +21,8 @@ struct MountPlan {
     var keepsPermissions: Bool
     /// The kernel may read the files of ISO and raw disks by itself.
     var lendsFiles: Bool
+    /// How long a request may wait for a host that does nothing; nil: for ever.
+    var patience: Duration?
     /// What the local times of FAT are in.
     var timeZone: String
     /// The first field of a line of `/proc/mounts`.
@@ -49,6 +51,8 @@ extension MountPlan {
         manageGroup = try (command.manageGroup ?? options.manageGroup).map(Self.group)
         keepsPermissions = options.keepsPermissions
         lendsFiles = options.lendsFiles
+        let seconds = options.hostTimeout ?? Self.hostTimeout
+        patience = seconds > 0 ? .seconds(seconds) : nil
         timeZone = try options.timeZone.map(Self.timeZone) ?? "UTC"
         // As fstab has it in its first field: `mount -a` compares.
         fileSystemName = options.fileSystemName ?? Self.fileSystemName(operands, images: self.images)
@@ -60,6 +64,9 @@ extension MountPlan {
         }
         logLevel = level
     }
+
+    /// In seconds. Storage that is about to fail tries for a minute or two.
+    private static let hostTimeout = 120
 
     private static func fileSystemName(_ operands: [String], images: [FilePath]) -> String {
         guard operands.count == 1, let operand = operands.first else { return "vhdfs" }

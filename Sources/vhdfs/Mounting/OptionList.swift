@@ -16,6 +16,8 @@ struct OptionList: Equatable {
     var keepsPermissions = false
     /// `passthrough`.
     var lendsFiles = false
+    /// `host-timeout=`, in seconds; 0: for ever.
+    var hostTimeout: Int?
     /// `tz=`.
     var timeZone: String?
     /// `fsname=`.
@@ -37,6 +39,11 @@ struct OptionList: Equatable {
         case ("rw", nil): isReadOnly = false
         case ("inner-permissions", nil): keepsPermissions = true
         case ("passthrough", nil): lendsFiles = true
+        case ("host-timeout", let value?):
+            guard let seconds = Int(value), (0...86400).contains(seconds) else {
+                throw UsageError("wrong value in '\(option)': host-timeout= takes seconds, at most a day; 0 waits for ever")
+            }
+            hostTimeout = seconds
         case ("tz", let value?) where !value.isEmpty: timeZone = value
         case ("state-dir", let value?) where !value.isEmpty: stateDirectory = value
         case ("manage-group", let value?) where !value.isEmpty: manageGroup = value

@@ -1,0 +1,68 @@
+internal import Synchronization
+
+/// When a thread of this process was last seen to get on. One that hangs in a call of the kernel neither computes nor wakes.
+public struct ThreadWatch: Sendable {
+    private var state: ThreadState?
+    /// The last look at which it had got on since the one before; at first the time of the making.
+    public private(set) var movedAt = ContinuousClock.now
+
+    /// Begins to watch.
+    public init() {}
+
+    /// Looks at the thread.
+    public mutating func look(at thread: Int32) {
+        let now = try? ThreadState(thread)
+        if now != state || now?.isRunning == true { movedAt = .now }
+        state = now
+    }
+}
+
+/// Runs something on a thread of its own, and waits for it as long as that gets on.
+///
+/// - Parameter limit: how long it may get nowhere; nil: for ever.
+/// - Returns: nil when it has got nowhere for so long. It goes on all the same, and nobody hears what it comes to.
+public func runPatiently<R: Sendable>(
+    _ name: String,
+    limit: Duration?,
+    _ body: @escaping @Sendable () -> R
+) -> R? {
+    guard let limit else { return body() }
+    let outcome = Monitor<R?>(nil)
+    let thread = WatchedThread()
+    let hasStarted = startThread(name) {
+        thread.begin()
+        let result = body()
+        outcome.update { $0 = result }
+    }
+    guard hasStarted else { return body() }
+    return thread.wait(limit: limit) { patience in outcome.wait(timeout: patience) { $0 } }
+}
+
+/// A thread that another waits for as long as it gets on.
+public final class WatchedThread: Sendable {
+    private let number = Atomic<Int32>(0)
+
+    /// Watches the thread that calls `begin`.
+    public init() {}
+
+    /// The calling thread is the one.
+    public func begin() {
+        number.store(ThreadState.ownThread, ordering: .relaxed)
+    }
+
+    /// Waits until there is an outcome.
+    ///
+    /// - Parameters:
+    ///   - limit: how long the thread may get nowhere; nil: for ever.
+    ///   - outcome: waits for it for so long, for ever if it is given nil; nil when there is none then.
+    /// - Returns: nil when the thread has got nowhere for so long.
+    public func wait<R>(limit: Duration?, for outcome: (Duration?) -> R?) -> R? {
+        guard let limit else { return outcome(nil) }
+        var watch = ThreadWatch()
+        repeat {
+            if let result = outcome(min(limit, .seconds(1))) { return result }
+            watch.look(at: number.load(ordering: .relaxed))
+        } while ContinuousClock.now - watch.movedAt < limit
+        return nil
+    }
+}
