@@ -76,7 +76,8 @@ public struct ProtocolTarget: FuzzedFormat {
             modified: times[0],
             accessed: times[1],
             changed: times[2],
-            device: known & 8 == 0 ? nil : DeviceNumber(major: next(), minor: next())
+            device: known & 8 == 0 ? nil : DeviceNumber(major: next(), minor: next()),
+            generation: next()
         )
         let places: [ContentRun.Place] = [.volume(next()), .hole, .child, .lost]
         let run = ContentRun(places[Int(known >> 4) % 4], count: next())

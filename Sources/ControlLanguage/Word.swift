@@ -49,7 +49,9 @@ public func escapingInvalidUTF8(_ bytes: [UInt8]) -> String {
             text.unicodeScalars.append(Unicode.UTF8.decode(scalar))
             rest = rest.dropFirst(scalar.count)
         case .error(let length):
-            for byte in rest.prefix(length) { text += "\\x" + [byte >> 4, byte & 15].map { String($0, radix: 16, uppercase: true) }.joined() }
+            for byte in rest.prefix(length) {
+                text += "\\x" + [byte >> 4, byte & 15].map { String($0, radix: 16, uppercase: true) }.joined()
+            }
             rest = rest.dropFirst(length)
         case .emptyInput: return text
         }

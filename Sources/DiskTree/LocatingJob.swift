@@ -34,7 +34,9 @@ struct LocatingJob {
             if case .done = progress { return false }
             return interruption.isRaised ? true : nil
         }
-        guard let isInterrupted else { throw AttachError(.timeout, "the host of the working directory does not answer") }
+        guard let isInterrupted else {
+            throw AttachError(.timeout, "the host of the working directory does not answer")
+        }
         let found = progress.wait(timeout: isInterrupted ? Self.patience : nil) { progress -> FilePath?? in
             if case .done(let found) = progress { return .some(found) }
             return nil

@@ -22,13 +22,17 @@ public struct ThreadState: Sendable, Hashable {
         } catch .noSuchFileOrDirectory {
             throw .noSuchProcess
         }
-        guard let state = ThreadState(processStatus: String(decoding: text, as: UTF8.self)) else { throw .noSuchProcess }
+        guard let state = ThreadState(processStatus: String(decoding: text, as: UTF8.self)) else {
+            throw .noSuchProcess
+        }
         self = state
     }
 
     /// The signals that end a process which has not said otherwise.
     private static let fatal: UInt64 =
-        [SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH].reduce(.max) { $0 & ~(1 << UInt64($1 - 1)) }
+        [SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH].reduce(.max) {
+            $0 & ~(1 << UInt64($1 - 1))
+        }
 
     /// Reads the text of `/proc/TID/status`.
     init?(processStatus text: String) {

@@ -108,7 +108,10 @@ extension AttachmentTable {
         case .isOver:
             throw AttachError(.notFound, "not attached")
         case .isOpen where !attachment.left.isEmpty:
-            throw AttachError(.timeout, "\(LeftRequests.text); it stays attached, and detach NAME force ends it all the same")
+            throw AttachError(
+                .timeout,
+                "\(LeftRequests.text); it stays attached, and detach NAME force ends it all the same"
+            )
         case .isOpen:
             let folders = ["attached", "mounts"].map {
                 configuration.mountPoint.pushing(FilePath($0)).appending(attachment.name.text)

@@ -52,7 +52,7 @@ public enum ImageCheck {
     private static func kind(of file: any HostFile, _ type: AttachWords.ImageType) throws(AttachError) -> ImageKind {
         do throws(AttachError) {
             return try ImageKind.of(file, type: type)
-        } catch where error.error == .virtDiskProviderNotFound && type == .automatic {
+        } catch  where error.error == .virtDiskProviderNotFound && type == .automatic {
             throw AttachError(
                 error.error,
                 "this is no VHD and no VHDX that can be recognised; if it is meant to be one, say type=vhd or type=vhdx",

@@ -42,7 +42,7 @@ final class ShownFile: OpenFile {
     private func reopened(in newer: OpenVolume) throws(VolumeError) -> any VolumeFile {
         do {
             return try newer.reader.open(id)
-        } catch where error.kind == .damaged {
+        } catch  where error.kind == .damaged {
             throw stale
         }
     }

@@ -15,8 +15,9 @@ enum HelpText {
           -r, --read-only        attach everything read-only; other requests are refused (-o ro is the same)
           -o OPT[,OPT...]        mount options, as in fstab: allow_other, allow_root, auto_unmount, fsname=NAME,
                                  max_read=N; state-dir=DIR, manage-group=GROUP,
-                                 inner-permissions, tz=ZONE, passthrough; and the words
-                                 of 'attach' below, which then hold for all IMAGEs
+                                 inner-permissions, tz=ZONE, passthrough,
+                                 host-timeout=SECONDS (120; 0 waits for ever); and the
+                                 words of 'attach' below, which then hold for all IMAGEs
           --state-dir DIR        where permanent attachments are recorded; a directory of your own with mode
                                  0700 (root: /var/lib/vhdfs, users: ~/.local/state/vhdfs)
           --manage-group GROUP   its members may attach and detach too (if root mounts)

@@ -8,7 +8,7 @@ import Testing
 @testable import FUSEServer
 
 /// Requests that get nowhere are answered all the same.
-@Suite(.enabled(if: canMount, whyNot), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: canMount, whyNot), .timeLimit(.minutes(10)))
 struct PatienceTests {
     @Test func `whoever waits for a host that does nothing is sent away`() throws {
         let gate = Gate()

@@ -56,7 +56,10 @@ import Testing
             let missing = try scene.vhdfs("check", scene.path("none.vhd"))
             #expect(missing.hasFailed("ERROR_FILE_NOT_FOUND", 2, about: "none.vhd"), "\(missing.errorOutput)")
             let text = try check(try scene.text("a.txt"), in: scene)
-            #expect(text.hasFailed("ERROR_VIRTDISK_PROVIDER_NOT_FOUND", 0xC03A_0014), "\(text.errorOutput)")
+            #expect(
+                text.hasFailed("ERROR_VIRTDISK_PROVIDER_NOT_FOUND", 0xC03A_0014, about: "say type=vhd or type=vhdx"),
+                "\(text.errorOutput)"
+            )
             let iso = try check(try scene.iso("a.iso"), in: scene)
             #expect(iso.hasFailed("ERROR_NOT_SUPPORTED", 50, about: "ISO"), "\(iso.errorOutput)")
             let raw = try check(try scene.text("raw"), "type=raw", in: scene)

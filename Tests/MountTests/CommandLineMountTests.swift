@@ -204,6 +204,16 @@ struct CommandLineMountTests {
         }
     }
 
+    @Test("A time that is none is refused before anything is mounted", arguments: ["", "-1", "x", "86401", "1s"])
+    func hostTimeout(value: String) throws {
+        try withCommandLineScene { scene in
+            let result = try scene.mount("-o", "host-timeout=\(value)")
+            #expect(result.status == 64 && result.errorOutput.contains("host-timeout="), "\(result.errorOutput)")
+            #expect(scene.mountLine == nil)
+            try scene.mount("-o", "host-timeout=0").checked()
+        }
+    }
+
     @Test("A mount of one image shows it as its source, as fstab would have it")
     func source() throws {
         try withCommandLineScene { scene in

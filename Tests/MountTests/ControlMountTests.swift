@@ -35,6 +35,11 @@ struct ControlMountTests {
                 cmp -n 65536 "$A/a/disk" /dev/zero
                 test "$(readlink "$A/a/image")" = "$S/a.vhd"
                 jq -e '.name == "a" and .virtual_size == 1048576 and .lifetime == "file-system"' "$A/a/info.json"
+                # A path that is no UTF-8 can be read all the same, and is whole in base64.
+                odd="$S/"$'odd\\xFF\\xC3\\xA9'; cp "$S/a.vhd" "$odd"; printf "attach '%s' name=odd readonly\\n" "$odd" > "$M/ctl"
+                jq -e --arg path "$S/"'odd\\xFFé' '.path == $path' "$A/odd/info.json"
+                test "$(jq -r .path_base64 "$A/odd/info.json" | base64 -d | od -c)" = "$(printf %s "$odd" | od -c)"
+                echo 'detach odd' > "$M/ctl"
                 echo "detach a" > "$M/ctl"
                 gone "$A/a" || fail "still there"
                 """

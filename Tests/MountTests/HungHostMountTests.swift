@@ -5,6 +5,20 @@ import Testing
 /// Images on a host that hangs: another vhdfs, stopped.
 @Suite(.enabled(if: canMount, needsRoot), .timeLimit(.minutes(10)))
 struct HungHostMountTests {
+    /// What scripts know of the host: H, its mount, HOST, its process, and how it is stopped.
+    private func prelude(_ host: Mount) -> String {
+        """
+        H, HOST = '\(host.path)', \(host.processID)
+        def hattach(line):
+            g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {line}\\n'.encode()); os.close(g)
+        def stop():
+            os.kill(HOST, signal.SIGSTOP)
+            # Each thread stops when it next runs.
+            while any(open(f'/proc/{HOST}/task/{t}/stat').read().rsplit(')', 1)[1].split()[0] != 'T' for t in os.listdir(f'/proc/{HOST}/task')): time.sleep(0.01)
+
+        """
+    }
+
     /// Lends a mount, and one whose process is stopped by the test; it goes on before anything is taken away.
     private func withHost(_ options: String..., body: (_ mount: Mount, _ host: Mount) throws -> Void) throws {
         try withMount { host in
@@ -21,14 +35,11 @@ struct HungHostMountTests {
     @Test func manyHungRequestsStopNobodyElse() throws {
         try withHost { mount, host in
             try mount.python(
-                "H, HOST = '\(host.path)', \(host.processID)\n"
-                    + #"""
+                prelude(host) + #"""
                     # H is another vhdfs, HOST its process; images lie on disks of it. Stopped, it is a host that hangs.
                     import threading
                     PID = int(os.environ['PID'])
                     def threads(): return len(os.listdir(f'/proc/{PID}/task'))
-                    def hattach(line):
-                        g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {line}\n'.encode()); os.close(g)
                     SIZE = 32 << 20
                     model = random.Random(1).randbytes(SIZE); open('model', 'wb').write(model)
                     for name, kind in (('v', 'vpc -o force_size=on'), ('x', 'vhdx -o block_size=1M'), ('other', 'vpc -o force_size=on')):
@@ -45,7 +56,7 @@ struct HungHostMountTests {
                         # A process of its own: whoever has a hung file open waits for it in each fork and exec too.
                         good, bad = [], []
                         x = os.open(A + '/x/disk', os.O_RDWR)
-                        os.kill(HOST, signal.SIGSTOP)
+                        stop()
                         def read(k):
                             # Small ones are copied, large ones spliced; with and without the page cache.
                             g = os.open(f'{A}/v/disk', os.O_RDONLY | (os.O_DIRECT if k % 3 else 0))
@@ -100,12 +111,11 @@ struct HungHostMountTests {
     @Test func readsInTheBackgroundOfAHungDiskHoldUpNobody() throws {
         try withHost { mount, host in
             try mount.python(
-                "H, HOST = '\(host.path)', \(host.processID)\n"
-                    + #"""
+                prelude(host) + #"""
                     import ctypes, platform, struct
                     with open('v', 'wb') as v: v.write(b'v' * 4096); v.truncate(100 << 20)
                     with open('other', 'wb') as other: other.write(b'o' * (32 << 20))
-                    g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {S}/v type=raw\n'.encode()); os.close(g)
+                    hattach(f'{S}/v type=raw')
                     attach(f'{H}/attached/v/disk type=raw name=v'); attach(f'{S}/other type=raw')
                     few = len(os.listdir(f"/proc/{os.environ['PID']}/task"))
                     ready, told = os.pipe()
@@ -120,7 +130,7 @@ struct HungHostMountTests {
                         memory = mmap.mmap(-1, 4096 * count); address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
                         blocks = [ctypes.create_string_buffer(struct.pack('=QIIHhIQQqQII', k, 0, 0, 0, 0, f, address + 4096 * k, 4096, k << 20, 0, 0, 0)) for k in range(count)]
                         pointers = (ctypes.c_void_p * count)(*map(ctypes.addressof, blocks))
-                        os.kill(HOST, signal.SIGSTOP)
+                        stop()
                         assert call(submit, context, count, pointers) == count
                         os.write(told, b'!')
                         results = ctypes.create_string_buffer(32 * count)
@@ -194,16 +204,13 @@ struct HungHostMountTests {
     @Test func callersHearOfAHostThatDoesNotAnswer() throws {
         try withHost("-o", "host-timeout=3") { mount, host in
             try mount.python(
-                "H, HOST = '\(host.path)', \(host.processID)\n"
-                    + #"""
+                prelude(host) + #"""
                     import threading
                     SIZE = 64 << 20
                     with open('v', 'wb') as v: v.write(b'v' * SIZE)
                     with open('unattached', 'wb') as v: v.write(bytes(1 << 20))
                     with open('other', 'wb') as other: other.write(b'o' * (8 << 20))
                     subprocess.check_call('qemu-img create -q -f vpc -o subformat=fixed,force_size=on w 64M', shell=True)
-                    def hattach(line):
-                        g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {line}\n'.encode()); os.close(g)
                     for name in ('v', 'w', 'unattached'): hattach(f'{S}/{name} type=raw name={name}')
                     attach(f'{H}/attached/v/disk type=raw name=v readonly'); attach(f'{H}/attached/w/disk type=vhd name=w'); attach(f'{S}/other type=raw')
                     few = len(os.listdir(f"/proc/{os.environ['PID']}/task"))
@@ -222,7 +229,7 @@ struct HungHostMountTests {
                                 except OSError as e: code = e.errno
                                 outcomes.append((name, code, time.monotonic() - start))
                             def read(k): os.preadv(opened[k], [mmap.mmap(-1, 4096)], (k * 7 + 1) << 12)
-                            os.kill(HOST, signal.SIGSTOP)
+                            stop()
                             # As many as hang before their disk is known to be silent, and more than there are workers.
                             all = [threading.Thread(target=attempt, args=('read', lambda k=k: read(k))) for k in range(COUNT)]
                             all.append(threading.Thread(target=attempt, args=('write', lambda: os.pwrite(w, b'second' * 1000, 0))))
@@ -279,17 +286,16 @@ struct HungHostMountTests {
     @Test func aDetachHearsOfAHostThatDoesNotAnswer() throws {
         try withHost("-o", "host-timeout=3") { mount, host in
             try mount.python(
-                "H, HOST = '\(host.path)', \(host.processID)\n"
-                    + #"""
+                prelude(host) + #"""
                     subprocess.check_call('qemu-img create -q -f vpc -o subformat=fixed,force_size=on w 64M', shell=True)
-                    g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {S}/w type=raw\n'.encode()); os.close(g)
+                    hattach(f'{S}/w type=raw')
                     attach(f'{H}/attached/w/disk type=vhd name=w')
                     def write(bytes):
                         child = os.fork()
                         if child == 0:
                             w = os.open(A + '/w/disk', os.O_WRONLY)
                             os.pwrite(w, bytes, 0)
-                            os.kill(HOST, signal.SIGSTOP)
+                            stop()
                             try: os.close(w)
                             except OSError as e: os._exit(0 if e.errno == errno.ETIMEDOUT else 1)
                             os._exit(2)
@@ -324,10 +330,9 @@ struct HungHostMountTests {
     @Test func whoIsKilledNeedNotWait() throws {
         try withHost { mount, host in
             try mount.python(
-                "H, HOST = '\(host.path)', \(host.processID)\n"
-                    + #"""
+                prelude(host) + #"""
                     with open('v', 'wb') as v: v.truncate(64 << 20)
-                    g = os.open(H + '/ctl', os.O_WRONLY); os.write(g, f'attach {S}/v type=raw\n'.encode()); os.close(g)
+                    hattach(f'{S}/v type=raw')
                     attach(f'{H}/attached/v/disk type=raw name=v')
                     for turn, number in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)):
                         told, ready = os.pipe()
@@ -337,7 +342,7 @@ struct HungHostMountTests {
                             # A signal that a program means to survive does not end its read.
                             signal.signal(signal.SIGUSR1, lambda *_: None)
                             f = os.open(A + '/v/disk', os.O_RDONLY | os.O_DIRECT)
-                            os.kill(HOST, signal.SIGSTOP)
+                            stop()
                             os.write(ready, b'!')
                             os.preadv(f, [mmap.mmap(-1, 4096)], (turn + 1) << 24)
                             os._exit(1)

@@ -229,6 +229,7 @@ struct AttachFormatRulesTests {
         (.io, 0xC03A_0010, 5, 5),
         (.poisoned, 0xC03A_0011, 5, 5),
         (.interrupted, 995, 4, 4),
+        (.silent, 1460, 110, 110),
         (.gone, 55, 6, 6),
     ]
 

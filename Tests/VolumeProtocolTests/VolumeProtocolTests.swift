@@ -32,7 +32,8 @@ struct VolumeProtocolTests {
             modified: Timestamp(seconds: -5, nanoseconds: 999_999_999),
             accessed: Timestamp(seconds: 1 << 33),
             changed: Timestamp(seconds: 7, nanoseconds: 1),
-            device: DeviceNumber(major: 8, minor: 300)
+            device: DeviceNumber(major: 8, minor: 300),
+            generation: .max
         )
         for _ in 0..<2 {
             var writer = PayloadWriter()

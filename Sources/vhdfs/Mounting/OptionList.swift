@@ -41,7 +41,9 @@ struct OptionList: Equatable {
         case ("passthrough", nil): lendsFiles = true
         case ("host-timeout", let value?):
             guard let seconds = Int(value), (0...86400).contains(seconds) else {
-                throw UsageError("wrong value in '\(option)': host-timeout= takes seconds, at most a day; 0 waits for ever")
+                throw UsageError(
+                    "wrong value in '\(option)': host-timeout= takes seconds, at most a day; 0 waits for ever"
+                )
             }
             hostTimeout = seconds
         case ("tz", let value?) where !value.isEmpty: timeZone = value
