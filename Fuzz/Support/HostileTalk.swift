@@ -156,9 +156,10 @@ private struct PlainContent {
 
     init?(_ answer: [UInt8]) {
         func number(_ offset: Int) -> UInt64? { try? answer.load(UInt64.self, at: offset, .little) }
-        guard let size = number(0) else { return nil }
+        // The generation stands behind the size.
+        guard let size = number(0), number(8) != nil else { return nil }
         self.size = size
-        var position = 8
+        var position = 16
         while position < answer.count {
             let kind = answer[position]
             let place = kind == 1 ? number(position + 1) : 0
@@ -238,6 +239,7 @@ extension HostileTalk {
         }
         let content = payload {
             $0.add(UInt64(3500))
+            $0.add(UInt64(1))
             for run in [
                 ContentRun(.volume(512), count: 1000), ContentRun(.hole, count: 500), ContentRun(.child, count: 2000),
             ] {
@@ -247,6 +249,7 @@ extension HostileTalk {
         // As long as a length can be: what is added to an offset goes past all numbers.
         let endless = payload {
             $0.add(UInt64.max)
+            $0.add(UInt64(1))
             ContentRun(.volume(512), count: .max).write(to: &$0)
         }
         let stream = payload {
