@@ -127,7 +127,7 @@ final class Lookout: Sendable {
         guard let limit else { return }
         let now = ContinuousClock.now
         var late: [(sighting: Sighting, question: Question)] = []
-        // When something of a disk that others may wait for last got on.
+        // When something of a disk that others may have to wait for last got on: one that makes gigabytes durable, or reads a large folder.
         var queues: [UInt64: ContinuousClock.Instant] = [:]
         for (id, sighting) in seen where sighting.looks > Self.patience && !sighting.worker.isLeft {
             var sighting = sighting
@@ -135,13 +135,12 @@ final class Lookout: Sendable {
             seen[id] = sighting
             guard let question = sighting.worker.question(sighting.request), question.hasAnswer else { continue }
             late.append((sighting, question))
-            guard question.mayQueue, let host = pool.host(of: question) else { continue }
+            guard !question.isRead, let host = pool.host(of: question) else { continue }
             queues[host] = max(queues[host] ?? sighting.watch.movedAt, sighting.watch.movedAt)
         }
         for (sighting, question) in late {
-            var movedAt = sighting.watch.movedAt
-            if question.mayQueue, let queue = pool.host(of: question).flatMap({ queues[$0] }) { movedAt = queue }
-            if now - movedAt >= limit { pool.giveUp(sighting.worker, at: sighting.request, question) }
+            let queue = pool.host(of: question).flatMap { queues[$0] } ?? sighting.watch.movedAt
+            if now - max(queue, sighting.watch.movedAt) >= limit { pool.giveUp(sighting.worker, at: sighting.request, question) }
         }
     }
 }

@@ -33,11 +33,6 @@ struct Question: Equatable {
         [FUSE_WRITE.rawValue, FUSE_FALLOCATE.rawValue, FUSE_SETATTR.rawValue].contains(operation)
     }
 
-    /// Whether it may have to wait for another that is slow, and not stuck: for one that makes gigabytes durable, say.
-    var mayQueue: Bool {
-        changes || [FUSE_FSYNC.rawValue, FUSE_FLUSH.rawValue, FUSE_RELEASE.rawValue].contains(operation)
-    }
-
     /// Whether somebody waits for its answer.
     var hasAnswer: Bool {
         let without = [FUSE_FORGET.rawValue, FUSE_BATCH_FORGET.rawValue, FUSE_INTERRUPT.rawValue]
