@@ -315,6 +315,12 @@ struct HungHostMountTests {
                     start = time.monotonic()
                     detach('w force')
                     assert time.monotonic() - start < 30 and os.listdir(A) == []
+                    # A start with an image there fails too, and leaves nothing.
+                    os.mkdir('other')
+                    start = time.monotonic()
+                    late = subprocess.run([os.environ['VHDFS'], '-o', 'host-timeout=2', f'{H}/attached/w/disk', 'other', '--state-dir', S + '/other-state'], capture_output=True, text=True, timeout=60)
+                    assert late.returncode == 1 and 'ERROR_TIMEOUT' in late.stderr and time.monotonic() - start < 40, (late, time.monotonic() - start)
+                    assert not os.path.ismount('other')
                     os.kill(HOST, signal.SIGCONT)
                     end = time.monotonic() + 20
                     while ctl(f'attach {H}/attached/w/disk type=vhd name=w') != 0: assert time.monotonic() < end; time.sleep(0.1)

@@ -25,11 +25,22 @@ struct Operands {
         }
     }
 
+    private func attachPatiently(_ image: FilePath, _ words: AttachWords) throws(AttachError) -> Attachment {
+        let outcome = runPatiently("attach", limit: table.configuration.patience) { [self] in
+            Result { () throws(AttachError) in
+                try table.attach(image, words, for: requester, lifetime: .fileSystem, cancellation: cancellation)
+            }
+        }
+        if let outcome { return try outcome.get() }
+        cancellation.cancel()
+        throw AttachError(.timeout, "the host of the image, or of a parent, does not answer", path: image.string)
+    }
+
     /// - Returns: nil when it is attached already, because it is permanent: a line of fstab may say so at each start.
     private func attach(_ image: FilePath) throws(AttachError) -> Attachment? {
         do throws(AttachError) {
             return try words.attaching(image) { (words) throws(AttachError) in
-                try table.attach(image, words, for: requester, lifetime: .fileSystem, cancellation: cancellation)
+                try attachPatiently(image, words)
             }
         } catch {
             guard error.error == .sharingViolation, let path = Word(image.bytes),
