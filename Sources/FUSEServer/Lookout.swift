@@ -125,10 +125,9 @@ final class Lookout: Sendable {
     /// Sends away those whose requests have got nowhere for too long.
     private func sendAway(_ pool: WorkerPool, _ seen: inout [ObjectIdentifier: Sighting]) {
         guard let limit else { return }
-        let now = ContinuousClock.now
         var late: [(sighting: Sighting, question: Question)] = []
-        // When something of a disk that others may have to wait for last got on: one that makes gigabytes durable, or reads a large folder.
-        var queues: [UInt64: ContinuousClock.Instant] = [:]
+        // For how long nothing of a disk has got on that others may have to wait for, such as a sync of gigabytes, or the reading of a large folder.
+        var queues: [UInt64: Duration] = [:]
         for (id, sighting) in seen where sighting.looks > Self.patience && !sighting.worker.isLeft {
             var sighting = sighting
             sighting.watch.look(at: sighting.worker.threadNumber)
@@ -136,11 +135,12 @@ final class Lookout: Sendable {
             guard let question = sighting.worker.question(sighting.request), question.hasAnswer else { continue }
             late.append((sighting, question))
             guard !question.isRead, let host = pool.host(of: question) else { continue }
-            queues[host] = max(queues[host] ?? sighting.watch.movedAt, sighting.watch.movedAt)
+            queues[host] = min(queues[host] ?? sighting.watch.stillness, sighting.watch.stillness)
         }
         for (sighting, question) in late {
-            let queue = pool.host(of: question).flatMap { queues[$0] } ?? sighting.watch.movedAt
-            if now - max(queue, sighting.watch.movedAt) >= limit { pool.giveUp(sighting.worker, at: sighting.request, question) }
+            let stillness = sighting.watch.stillness
+            let queue = pool.host(of: question).flatMap { queues[$0] } ?? stillness
+            if min(stillness, queue) >= limit { pool.giveUp(sighting.worker, at: sighting.request, question) }
         }
     }
 }

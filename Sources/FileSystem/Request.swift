@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import Platform
 
 /// Who asks.
 public struct Caller: Sendable, Hashable {
@@ -26,7 +26,7 @@ public final class Interruption: Sendable {
         var observer: (@Sendable () -> Void)?
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Makes an interruption that has not been raised.
     public init() {}

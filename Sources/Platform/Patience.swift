@@ -1,19 +1,25 @@
 internal import Synchronization
 
-/// When a thread of this process was last seen to get on. One that hangs in a call of the kernel neither computes nor wakes.
+/// For how long a thread of this process has not got on. One that hangs in a call of the kernel neither computes nor wakes.
 public struct ThreadWatch: Sendable {
     private var state: ThreadState?
-    /// The last look at which it had got on since the one before; at first the time of the making.
-    public private(set) var movedAt = ContinuousClock.now
+    private var lastLook = ContinuousClock.now
+    /// How long it has been seen standing still, since it last moved or the watch began.
+    public private(set) var stillness = Duration.zero
+
+    /// What may pass between two looks at most. What is more has not been seen: the machine slept, or this process was stopped.
+    private static let longestInterval = Duration.seconds(2)
 
     /// Begins to watch.
     public init() {}
 
     /// Looks at the thread.
     public mutating func look(at thread: Int32) {
-        let now = try? ThreadState(thread)
-        if now != state || now?.isRunning == true { movedAt = .now }
-        state = now
+        let now = ContinuousClock.now
+        let found = try? ThreadState(thread)
+        let moves = found != state || found?.isRunning == true
+        stillness = moves ? .zero : stillness + min(now - lastLook, Self.longestInterval)
+        (state, lastLook) = (found, now)
     }
 }
 
@@ -62,7 +68,7 @@ public final class WatchedThread: Sendable {
         repeat {
             if let result = outcome(min(limit, .seconds(1))) { return result }
             watch.look(at: number.load(ordering: .relaxed))
-        } while ContinuousClock.now - watch.movedAt < limit
+        } while watch.stillness < limit
         return nil
     }
 }
