@@ -20,7 +20,8 @@ struct LoadMountTests {
             ]
             let result = try run(
                 soak + ["\(Self.seconds)"],
-                environment: ["VHDFS": Mount.binary],
+                // In MiB. Sanitizers keep what has been freed.
+                environment: ["VHDFS": Mount.binary, "MEMORY_LIMIT": BuiltProgram.watchesItself ? "1024" : "256"],
                 timeout: .seconds(Self.seconds + 600)
             )
             let isGood = result.succeeded
