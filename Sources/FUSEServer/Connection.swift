@@ -142,20 +142,8 @@ final class RequestBuffer {
         unsafe memory.mem = .allocate(byteCount: Self.capacity, alignment: Self.pageSize)
     }
 
-    /// What every request begins with; nil when it is too short for that.
-    var header: fuse_in_header? {
-        guard unsafe bytes.count >= MemoryLayout<fuse_in_header>.size else { return nil }
-        return unsafe bytes.loadUnaligned(as: fuse_in_header.self)
-    }
-
-    /// The number of the request that this one interrupts, if it is an INTERRUPT.
-    var interrupted: UInt64? {
-        let headerSize = MemoryLayout<fuse_in_header>.size
-        guard unsafe bytes.count >= headerSize + MemoryLayout<fuse_interrupt_in>.size,
-            header?.opcode == FUSE_INTERRUPT.rawValue
-        else { return nil }
-        return unsafe bytes.loadUnaligned(fromByteOffset: headerSize, as: fuse_interrupt_in.self).unique
-    }
+    /// What is asked.
+    var question: Question? { unsafe Question(bytes) }
 
     /// The request's bytes.
     fileprivate var bytes: UnsafeRawBufferPointer {

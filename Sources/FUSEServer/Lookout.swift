@@ -14,13 +14,14 @@ final class Lookout: Sendable {
     /// After so many looks it asks who gets on.
     private static let rounds = 100
 
+    /// How long a request may get nowhere when so many do that others have to wait for them.
+    private static let crowdedLimit = Duration.seconds(30)
+
     /// A worker at the same request as at the last look.
     private struct Sighting {
         var worker: Worker
         var request: UInt
         var looks = 0
-        /// Who waits for it has been let go.
-        var isReleased = false
         /// Whether its thread gets on.
         var watch = ThreadWatch()
     }
@@ -60,7 +61,7 @@ final class Lookout: Sendable {
             seen = look(pool, seen)
             looks += 1
             if looks % Self.rounds == 0 {
-                releaseTheKilled(pool, &seen)
+                releaseTheKilled(pool, seen)
                 sendAway(pool, &seen)
             }
             quietLooks = seen.values.allSatisfy { $0.worker.isLeft } ? quietLooks + 1 : 0
@@ -112,13 +113,12 @@ final class Lookout: Sendable {
     // MARK: Sending away
 
     /// Whoever has been killed is let go, if it reads. The kernel tells of a first signal only, which may have been a harmless one.
-    private func releaseTheKilled(_ pool: WorkerPool, _ seen: inout [ObjectIdentifier: Sighting]) {
-        for (id, sighting) in seen where sighting.looks > Self.patience && !sighting.isReleased {
+    private func releaseTheKilled(_ pool: WorkerPool, _ seen: [ObjectIdentifier: Sighting]) {
+        for sighting in seen.values where sighting.looks > Self.patience && !sighting.worker.isLeft {
             guard let question = sighting.worker.question(sighting.request), question.isRead,
                 let caller = try? ThreadState(question.caller), caller.isDying
             else { continue }
-            pool.release(question)
-            seen[id]?.isReleased = true
+            pool.release(sighting.worker, at: sighting.request, question)
         }
     }
 
@@ -137,10 +137,13 @@ final class Lookout: Sendable {
             guard !question.isRead, let host = pool.host(of: question) else { continue }
             queues[host] = min(queues[host] ?? sighting.watch.stillness, sighting.watch.stillness)
         }
+        // When as many hang as may wait in the background, nobody else gets a turn.
+        let isCrowded = late.count >= WorkerPool.limit / 2
+        let patience = isCrowded ? min(limit, Self.crowdedLimit) : limit
         for (sighting, question) in late {
             let stillness = sighting.watch.stillness
             let queue = pool.host(of: question).flatMap { queues[$0] } ?? stillness
-            if min(stillness, queue) >= limit { pool.giveUp(sighting.worker, at: sighting.request, question) }
+            if min(stillness, queue) >= patience { pool.giveUp(sighting.worker, at: sighting.request, question) }
         }
     }
 }

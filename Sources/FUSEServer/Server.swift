@@ -36,6 +36,11 @@ final class Server: Sendable {
         set { deviceNumber.store(newValue, ordering: .relaxed) }
     }
 
+    /// What is open under a number of the kernel's.
+    func openObject(_ number: UInt64) -> (any AnyObject & Sendable)? {
+        files.object(number) ?? directories.object(number)
+    }
+
     /// Releases what the kernel has left open: at an unmount it doesn't wait for its RELEASEs, and a dead session sends none.
     private func releaseAll() {
         for handle in files.removeAll() { handle.file.release() }

@@ -1,4 +1,3 @@
-internal import CFuse
 internal import Glibc
 internal import Platform
 internal import Synchronization
@@ -34,8 +33,8 @@ final class Worker: Sendable {
     /// It has taken a request. Only its own thread says so.
     ///
     /// In one order with the lookout's falling asleep, so that the worker sees that or the lookout sees the request.
-    func begin(_ header: fuse_in_header) {
-        current.store(header)
+    func begin(_ question: Question) {
+        current.store(question)
         steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .sequentiallyConsistent)
     }
 

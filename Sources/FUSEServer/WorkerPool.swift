@@ -59,7 +59,7 @@ final class WorkerPool: Sendable {
     func drain() {
         var quietLooks = 0
         while quietLooks < 3, !connection.hasExited {
-            let isQuiet = !connection.hasPending && workers.allSatisfy { $0.request == nil }
+            let isQuiet = !connection.hasPending && workers.allSatisfy { $0.request == nil || $0.isLeft }
             quietLooks = isQuiet ? quietLooks + 1 : 0
             usleep(2000)
         }
@@ -91,16 +91,32 @@ final class WorkerPool: Sendable {
         let host = tree.host(of: question.node)
         // First the tree knows: what its caller does next must not be overtaken by this.
         if let host { tree.didLeave(host, changing: question.changes) }
-        let isLeft = worker.leaveBehind(request) { [server] in
-            server.activity.comeBack()
+        leave(worker, at: request, question, .timedOut) {
             if let host { tree.didReturn(host, changing: question.changes) }
         }
-        if isLeft { connection.send(away: question, .timedOut) }
     }
 
     /// Lets one go who has been killed, and can't end before a read that hangs is answered.
-    func release(_ question: Question) {
-        connection.send(away: question, .interrupted)
+    func release(_ worker: Worker, at request: UInt, _ question: Question) {
+        guard server.activity.leaveBehind(limit: Self.leftLimit) else { return }
+        leave(worker, at: request, question, .interrupted) {}
+    }
+
+    private func leave(
+        _ worker: Worker,
+        at request: UInt,
+        _ question: Question,
+        _ error: Errno,
+        atReturn: @escaping @Sendable () -> Void
+    ) {
+        // The caller may close the file now, and the worker is still in it.
+        let open = server.openObject(question.words.0) ?? server.openObject(question.words.1)
+        let isLeft = worker.leaveBehind(request) { [server] in
+            withExtendedLifetime(open) {}
+            server.activity.comeBack()
+            atReturn()
+        }
+        if isLeft { connection.send(away: question, error) }
     }
 
     /// What the requests of a node wait for.
@@ -222,12 +238,12 @@ final class WorkerPool: Sendable {
             case .nothing: continue
             case .end: return
             }
-            guard let header = buffer.header else { continue }
-            worker.begin(header)
+            guard let question = buffer.question else { continue }
+            worker.begin(question)
             lookout.wake(for: self)
             if let read = connection.readRequest(in: buffer) {
                 read.answer()
-            } else if !interruptsRead(buffer) {
+            } else if !interruptsRead(question) {
                 connection.process(buffer)
             }
             worker.end()
@@ -242,8 +258,8 @@ final class WorkerPool: Sendable {
 
     /// Whether a request is the INTERRUPT of a READ. No read can be called off, and libfuse, which knows nothing of our READs, would keep the
     /// INTERRUPT in case they come later.
-    private func interruptsRead(_ buffer: RequestBuffer) -> Bool {
-        guard let number = buffer.interrupted else { return false }
+    private func interruptsRead(_ interrupt: Question) -> Bool {
+        guard let number = interrupt.interrupted else { return false }
         return workers.contains { worker in
             guard let question = worker.request.flatMap({ worker.question($0) }) else { return false }
             return question.number == number && question.isRead

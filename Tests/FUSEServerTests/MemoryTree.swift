@@ -214,6 +214,10 @@ final class MemoryFile: OpenFile {
         isSlow = node.isSlow
     }
 
+    deinit {
+        tree.note("gone")
+    }
+
     func read(into buffer: inout MutableRawSpan, at offset: UInt64, caller: Caller) throws(Errno) -> Int {
         tree.note("read")
         try node.onRead()

@@ -46,6 +46,27 @@ struct PatienceTests {
         }
     }
 
+    /// Who has been sent away may close the file, in which the worker still is.
+    @Test func `a file that is closed stays as long as somebody is in it`() throws {
+        let gate = Gate()
+        let node = MemoryNode(
+            "x",
+            inode: 20,
+            content: [1],
+            caching: .direct,
+            onRead: { () throws(Errno) in try gate.pass() }
+        )
+        try withMount([node], patience: .seconds(1)) { (mount) throws in
+            defer { gate.open() }
+            #expect(throws: Errno.timedOut) { try mount.content(of: "x") }
+            #expect(eventually { mount.tree.calls.contains("release") })
+            usleep(200_000)
+            #expect(!mount.tree.calls.contains("gone"))
+            gate.open()
+            #expect(eventually { mount.tree.calls.contains("gone") })
+        }
+    }
+
     /// The tree hears of a write that is left behind before the writer does.
     @Test func `a write that is left behind is announced`() throws {
         let gate = Gate()
