@@ -23,7 +23,7 @@ struct VolumeSafetyMountTests {
                 trap end EXIT
                 setpriv --reuid=65534 --regid=65534 --clear-groups "$VHDFS" --foreground --state-dir "$S/state" "$S/m" > log 2>&1 &
                 daemon=$!
-                for _ in $(seq 300); do grep -q 'mounted at' log && break; sleep 0.02; done
+                for _ in $(seq 1500); do grep -q 'mounted at' log && break; sleep 0.02; done
                 as bash -c 'for f in e n; do echo "attach $S/$f.img readonly type=raw" > m/ctl; done'
                 test "$(as cat m/mounts/e/p0/private)" = secret
                 test "$(as cat m/mounts/e/p0/closed/file)" = x
@@ -44,7 +44,7 @@ struct VolumeSafetyMountTests {
                 """#
             let environment = ["S": scratch.path, "VHDFS": Mount.binary, "LC_ALL": "C"]
             let command = ["unshare", "--mount", "bash", "-c", script]
-            try run(command, environment: environment, timeout: .seconds(60)).checked()
+            try run(command, environment: environment, timeout: .seconds(120)).checked()
         }
     }
 
