@@ -113,6 +113,17 @@ final class Coherence: Sendable {
         }
     }
 
+    /// A write of which its caller has been told that it failed has come through after all: what was read in between is old.
+    func didChangeLate(kernel: (any KernelCache)?) {
+        let views = views.withLock { $0 }
+        guard !views.isEmpty, let kernel, start(kernel) else { return }
+        let last = work.update { work in
+            for view in views { work.add(Self.job(view, view.range)) }
+            return work.queued
+        }
+        let _: Bool? = Waiting.announce { work.wait(timeout: Self.patience) { $0.done >= last ? true : nil } }
+    }
+
     /// A write of pages has failed: they hold bytes that the disk has not. Nobody waits, because they are locked until the write is answered.
     func didFail(_ range: Range<UInt64>, of node: NodeID, kernel: (any KernelCache)?) {
         let own = views.withLock { $0.first { $0.node == node && $0.range.overlaps(range) } }

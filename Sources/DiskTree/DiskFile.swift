@@ -129,6 +129,8 @@ final class DiskFile: OpenFile {
     }
 
     private func zeroSkipped(upTo offset: UInt64, next: UInt64) throws(Errno) {
+        // Behind the lock may be who waits for the host.
+        guard !attachment.left.areMany else { throw .timedOut }
         try written.withLock { (written) throws(Errno) in
             if offset > written {
                 let skipped = range.lowerBound + written..<range.lowerBound + offset

@@ -31,14 +31,11 @@ extension DiskTree {
     /// The volume that a node's number names.
     func volume(_ number: UInt64) throws(Errno) -> VolumeNumbers.Shown {
         guard let found = volumes.withLock({ $0.shown[number] }) else { throw .noSuchFileOrDirectory }
-        // Whoever looks into it waits for locks that others hold who wait for the host.
-        guard !found.disk.attachment.left.areMany else { throw .timedOut }
         return found
     }
 
     /// The volume in a slot of a disk; it gets a number when it is looked into for the first time.
     func volume(in slot: Int, of disk: ShownDisk) throws(Errno) -> VolumeNumbers.Shown {
-        guard !disk.attachment.left.areMany else { throw .timedOut }
         let found = disk.volume(in: slot) { place in
             guard let number = volumes.withLock({ $0.next() }) else { return nil }
             return (number, show(place, of: disk.attachment))
@@ -57,6 +54,7 @@ extension DiskTree {
             owner: ShownVolume.Owner(user: attachment.access.owner, group: attachment.access.group),
             options: volumeOptions,
             version: { attachment.version },
+            isSilent: { attachment.left.areMany },
             locate: { () throws(VolumeError) in
                 let version = attachment.version
                 let found = attachment.contents().volumes.first { $0.number == slot.number && $0.range == slot.range }

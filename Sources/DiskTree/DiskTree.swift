@@ -215,8 +215,10 @@ public final class DiskTree: FileTree {
         case .disk(let number, let item):
             let disk = try disk(number)
             if case .volume(let slot) = item, volumeOptions.keepsPermissions,
-                let root = try? volume(in: slot, of: disk).volume.attributes(of: nil)
+                var root = try? volume(in: slot, of: disk).volume.attributes(of: nil)
             {
+                // It is the same folder, whether it can be read or not.
+                root.generation = 0
                 return fileAnswer(root, place, of: disk)
             }
             let range = bytes(item, of: disk) ?? 0..<0
@@ -317,7 +319,9 @@ extension DiskTree {
     }
 
     public func didReturn(_ host: UInt64, changing: Bool) {
-        guard let attachment = try? disk(host).attachment else { return }
+        guard let disk = try? disk(host) else { return }
+        let attachment = disk.attachment
+        if changing { disk.coherence.didChangeLate(kernel: kernelCache) }
         attachment.left.remove(changing: changing)
         if attachment.left.isEmpty { log.notice("\(attachment.name): the host has answered") }
     }

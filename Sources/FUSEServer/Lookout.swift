@@ -14,6 +14,8 @@ final class Lookout: Sendable {
     /// After so many looks it asks who gets on.
     private static let rounds = 100
 
+    /// What stores may have to wait for who stores gigabytes, in one call or on a thread that is none of ours.
+    private static let longFactor = 5
     /// How long a request may get nowhere when so many do that others have to wait for them.
     private static let crowdedLimit = Duration.seconds(30)
 
@@ -125,25 +127,29 @@ final class Lookout: Sendable {
     /// Sends away those whose requests have got nowhere for too long.
     private func sendAway(_ pool: WorkerPool, _ seen: inout [ObjectIdentifier: Sighting]) {
         guard let limit else { return }
-        var late: [(sighting: Sighting, question: Question)] = []
+        var late: [(sighting: Sighting, question: Question, host: UInt64)] = []
         // For how long nothing of a disk has got on that others may have to wait for, such as a sync of gigabytes, or the reading of a large folder.
         var queues: [UInt64: Duration] = [:]
+        var crowds: [UInt64: Int] = [:]
         for (id, sighting) in seen where sighting.looks > Self.patience && !sighting.worker.isLeft {
             var sighting = sighting
             sighting.watch.look(at: sighting.worker.threadNumber)
             seen[id] = sighting
             guard let question = sighting.worker.question(sighting.request), question.hasAnswer else { continue }
-            late.append((sighting, question))
-            guard !question.isRead, let host = pool.host(of: question) else { continue }
+            let host = pool.host(of: question) ?? 0
+            late.append((sighting, question, host))
+            crowds[host, default: 0] += 1
+            // One that has just come, and one that waits, hold up nobody.
+            guard !question.isRead, sighting.watch.hasMoved else { continue }
             queues[host] = min(queues[host] ?? sighting.watch.stillness, sighting.watch.stillness)
         }
-        // When as many hang as may wait in the background, nobody else gets a turn.
-        let isCrowded = late.count >= WorkerPool.limit / 2
-        let patience = isCrowded ? min(limit, Self.crowdedLimit) : limit
-        for (sighting, question) in late {
-            let stillness = sighting.watch.stillness
-            let queue = pool.host(of: question).flatMap { queues[$0] } ?? stillness
-            if min(stillness, queue) >= patience { pool.giveUp(sighting.worker, at: sighting.request, question) }
+        for (sighting, question, host) in late {
+            // When as many hang as may wait in the background, others have to wait for them.
+            let isCrowded = crowds[host, default: 0] >= WorkerPool.limit / 2
+            var patience = isCrowded ? min(limit, Self.crowdedLimit) : limit
+            if question.mayBeLong { patience *= Self.longFactor }
+            let stillness = min(sighting.watch.stillness, queues[host] ?? sighting.watch.stillness)
+            if stillness >= patience { pool.giveUp(sighting.worker, at: sighting.request, question) }
         }
     }
 }

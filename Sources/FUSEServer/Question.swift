@@ -48,6 +48,11 @@ struct Question {
         [FUSE_WRITE.rawValue, FUSE_FALLOCATE.rawValue, FUSE_SETATTR.rawValue].contains(operation)
     }
 
+    /// Whether it may have to wait until much is stored.
+    var mayBeLong: Bool {
+        changes || [FUSE_FSYNC.rawValue, FUSE_FLUSH.rawValue, FUSE_RELEASE.rawValue].contains(operation)
+    }
+
     /// Whether somebody waits for its answer.
     var hasAnswer: Bool {
         let without = [FUSE_FORGET.rawValue, FUSE_BATCH_FORGET.rawValue, FUSE_INTERRUPT.rawValue]

@@ -15,7 +15,9 @@ final class WorkerPool: Sendable {
     static let limit = 256
 
     /// The most workers that are left behind with requests of which nobody waits for the answer any more; they don't count as workers.
-    private static let leftLimit = 1024
+    private static let leftLimit = 512
+    /// Of those, how many of one host may be there because their callers were killed: such a host may be well.
+    private static let killedLimit = 32
 
     private struct Bench {
         var workers: [ObjectIdentifier: Worker] = [:]
@@ -37,6 +39,7 @@ final class WorkerPool: Sendable {
     private let ready = Atomic(0)
     private let bench = Monitor(Bench())
     private let lookout: Lookout
+    private let killed = Locked<[UInt64: Int]>([:])
 
     /// - Parameter patience: how long a request may get nowhere.
     init(connection: Connection, server: Server, patience: Duration?) {
@@ -98,8 +101,18 @@ final class WorkerPool: Sendable {
 
     /// Lets one go who has been killed, and can't end before a read that hangs is answered.
     func release(_ worker: Worker, at request: UInt, _ question: Question) {
-        guard server.activity.leaveBehind(limit: Self.leftLimit) else { return }
-        leave(worker, at: request, question, .interrupted) {}
+        let host = host(of: question) ?? 0
+        let mayGo = killed.withLock { killed in
+            guard killed[host, default: 0] < Self.killedLimit else { return false }
+            killed[host, default: 0] += 1
+            return true
+        }
+        guard mayGo else { return }
+        let didReturn: @Sendable () -> Void = { [self] in
+            killed.withLock { $0[host] = $0[host] == 1 ? nil : ($0[host] ?? 1) - 1 }
+        }
+        guard server.activity.leaveBehind(limit: Self.leftLimit) else { return didReturn() }
+        leave(worker, at: request, question, .interrupted, atReturn: didReturn)
     }
 
     private func leave(

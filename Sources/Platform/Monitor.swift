@@ -39,6 +39,13 @@ public final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
+    /// Looks at the state, or changes what nobody waits for; wakes nobody.
+    public func withState<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return try body(&state)
+    }
+
     /// Waits until `body` gives a value; nil when `timeout` (nil: forever) has passed without one.
     public func wait<R>(timeout: Duration? = nil, until body: (inout State) -> R?) -> R? {
         var deadline = timespec()

@@ -1,11 +1,15 @@
 internal import Synchronization
+internal import SystemPackage
 
 /// For how long a thread of this process has not got on. One that hangs in a call of the kernel neither computes nor wakes.
 public struct ThreadWatch: Sendable {
     private var state: ThreadState?
+    private var isBegun = false
     private var lastLook = ContinuousClock.now
     /// How long it has been seen standing still, since it last moved or the watch began.
     public private(set) var stillness = Duration.zero
+    /// Whether it has been seen getting on.
+    public private(set) var hasMoved = false
 
     /// What may pass between two looks at most. What is more has not been seen: the machine slept, or this process was stopped.
     private static let longestInterval = Duration.seconds(2)
@@ -16,10 +20,18 @@ public struct ThreadWatch: Sendable {
     /// Looks at the thread.
     public mutating func look(at thread: Int32) {
         let now = ContinuousClock.now
-        let found = try? ThreadState(thread)
-        let moves = found != state || found?.isRunning == true
-        stillness = moves ? .zero : stillness + min(now - lastLook, Self.longestInterval)
-        (state, lastLook) = (found, now)
+        var found: ThreadState?
+        var isUnknown = false
+        do {
+            found = try ThreadState(thread)
+        } catch {
+            // Who can't be looked at is not accused.
+            isUnknown = error != .noSuchProcess
+        }
+        let moves = isUnknown || found?.isRunning == true || isBegun && found != state
+        if moves { hasMoved = true }
+        stillness = moves ? .zero : isBegun ? stillness + min(now - lastLook, Self.longestInterval) : .zero
+        (state, isBegun, lastLook) = (found, true, now)
     }
 }
 

@@ -21,12 +21,14 @@ extension Attachment {
     func contents(patience: Duration?) -> DiskContents? {
         guard !flags.contains(.noLocalHost) else { return DiskContents() }
         let version = self.version
-        let (known, mustLook) = knownContents.update { state -> (DiskContents?, Bool) in
+        let (known, mustLook) = knownContents.withState { state -> (DiskContents?, Bool) in
             if let found = state.found, found.version == version { return (found.contents, false) }
+            guard !left.areMany else { return (nil, false) }
             defer { state.isLooking = true }
             return (nil, !state.isLooking)
         }
         if let known { return known }
+        guard !left.areMany else { return nil }
         if mustLook, !startThread("contents", { self.look() }) { look() }
         return knownContents.wait(timeout: patience) { $0.isLooking ? nil : $0.found?.contents }
     }

@@ -70,7 +70,7 @@ extension Attachment {
         if activity.openFiles == 0 { phase.store(Phase.ended.rawValue, ordering: .releasing) }
         disk.chain.close()
         disk.writeGate.end()
-        guard activity.writesRunning == 0 else { return nil }
+        guard activity.writesRunning == 0, activity.syncsRunning == 0 else { return nil }
         if phase.load(ordering: .relaxed) == Phase.ended.rawValue {
             guard activity.locks != .released else { return nil }
             activity.locks = .released
@@ -103,11 +103,24 @@ extension Attachment {
         try completing.withLock { (_) throws(DiskError) in
             guard isDirty.exchange(false, ordering: .acquiringAndReleasing) else { return }
             do throws(DiskError) {
-                try disk.chain.finish()
+                try countingSync { () throws(DiskError) in try disk.chain.finish() }
             } catch {
                 isDirty.store(true, ordering: .releasing)
                 throw error
             }
         }
+    }
+
+    /// Keeps the locks and the files while something is made durable.
+    func countingSync(_ body: () throws(DiskError) -> Void) throws(DiskError) {
+        activity.update { $0.syncsRunning += 1 }
+        defer {
+            let lockChange = activity.update { activity in
+                activity.syncsRunning -= 1
+                return settle(&activity)
+            }
+            change(lockChange)
+        }
+        try body()
     }
 }

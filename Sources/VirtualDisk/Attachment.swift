@@ -42,6 +42,8 @@ public final class Attachment: BlockDevice {
         /// Of those, the ones that may still write: they have closed no copy of their descriptor since their last write.
         var activeWriters = 0
         var writesRunning = 0
+        /// Threads that make something durable; they write to the files too, behind the last write.
+        var syncsRunning = 0
         /// Someone is ending it, and will say how it ends.
         var isEnding = false
         /// The end has come, and can't be taken back.
@@ -178,6 +180,8 @@ public final class Attachment: BlockDevice {
     /// Makes the image complete if nobody is left who writes.
     public func completeIfUnattended() throws(DiskError) {
         guard activity.update({ $0.activeWriters }) == 0 else { return }
+        // Behind the lock may be who waits for the host.
+        guard !left.areMany else { throw silence() }
         try complete()
     }
 
@@ -206,10 +210,12 @@ public final class Attachment: BlockDevice {
     /// Makes all that was written durable.
     public func synchronize() throws(DiskError) {
         guard canBeUsed else { throw unusable() }
-        do {
-            try disk.chain.synchronize()
-        } catch {
-            throw later(error)
+        try countingSync { () throws(DiskError) in
+            do throws(DiskError) {
+                try disk.chain.synchronize()
+            } catch {
+                throw later(error)
+            }
         }
     }
 
@@ -238,7 +244,7 @@ public final class Attachment: BlockDevice {
         isOver ? gone() : silence()
     }
 
-    private func silence() -> DiskError {
+    func silence() -> DiskError {
         DiskError(.silent, LeftRequests.text, path: imagePath.string)
     }
 

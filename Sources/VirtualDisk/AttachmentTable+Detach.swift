@@ -53,7 +53,8 @@ extension AttachmentTable {
     }
 
     private func complete(_ attachment: Attachment) throws(AttachError) {
-        let outcome = runPatiently("detach", limit: configuration.patience) {
+        // As long as a sync of a program's.
+        let outcome = runPatiently("detach", limit: configuration.patience.map { $0 * 5 }) {
             Result { () throws(DiskError) in try attachment.complete() }
         }
         switch outcome {

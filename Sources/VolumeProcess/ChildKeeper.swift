@@ -93,7 +93,7 @@ final class ChildKeeper: Sendable {
     }
 
     private func takeTurn() throws(VolumeError) {
-        let losses = state.update { $0.losses }
+        let losses = state.withState { $0.losses }
         let problem: VolumeError?? = state.wait { state in
             if state.isClosed { return .some(VolumeError(.gone, "the volume has been closed")) }
             if state.losses != losses { return .some(VolumeError(.reader, state.lastLoss)) }

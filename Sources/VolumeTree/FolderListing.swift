@@ -47,6 +47,8 @@ final class FolderListing: OpenDirectory {
     }
 
     func lookup(at index: Int) -> Entry? {
+        // What was read before the disk changed is good for names, but the kernel would take it for what is so now.
+        guard volume.isCurrent(open) else { return nil }
         let entry = stored(index)
         guard let attributes = try? open.attributes(of: entry) else { return nil }
         open.note(entry, in: id)

@@ -28,6 +28,7 @@ final class ShownFile: OpenFile {
 
     /// The content as the disk holds it now.
     private func current() throws(VolumeError) -> any VolumeFile {
+        try volume.checkHost()
         let (open, file) = state.withLock { $0 }
         if volume.isCurrent(open) { return file }
         let newer = try volume.current()

@@ -57,6 +57,7 @@ public final class ShownVolume: Sendable {
     private let owner: Owner
     private let options: VolumeOptions
     private let version: @Sendable () -> UInt64
+    private let isSilent: @Sendable () -> Bool
     private let locate: @Sendable () throws(VolumeError) -> Place
     private let state = Locked(State())
     /// One thread opens it, the others wait for that.
@@ -69,6 +70,7 @@ public final class ShownVolume: Sendable {
     ///   - isConstant: whether the disk is read-only.
     ///   - owner: who owns what has no owner of its own.
     ///   - version: a number that differs when the disk's bytes do; asked at each call, so cheap.
+    ///   - isSilent: whether the host of the disk does not answer.
     ///   - locate: finds the volume on the disk as it is now.
     public init(
         name: String,
@@ -76,6 +78,7 @@ public final class ShownVolume: Sendable {
         owner: Owner,
         options: VolumeOptions,
         version: @escaping @Sendable () -> UInt64,
+        isSilent: @escaping @Sendable () -> Bool = { false },
         locate: @escaping @Sendable () throws(VolumeError) -> Place
     ) {
         self.name = name
@@ -83,6 +86,7 @@ public final class ShownVolume: Sendable {
         self.owner = owner
         self.options = options
         self.version = version
+        self.isSilent = isSilent
         self.locate = locate
     }
 
@@ -90,12 +94,18 @@ public final class ShownVolume: Sendable {
 
     /// The volume as it is now, or as it was a moment ago while it is being written to.
     func current() throws(VolumeError) -> OpenVolume {
+        try checkHost()
         if let open = try usable() { return open }
         return try opening.withLock { (_) throws(VolumeError) in
             // Who has waited for another's attempt hears how that has ended.
             if let open = try usable() { return open }
             return try openAgain()
         }
+    }
+
+    /// Throws when nothing can be had from the host: else its caller waited for locks that others hold who wait for that.
+    func checkHost() throws(VolumeError) {
+        if isSilent() { throw VolumeError(.silent, "the host does not answer") }
     }
 
     private func openAgain() throws(VolumeError) -> OpenVolume {

@@ -15,8 +15,8 @@ final class ExtVolume: TSKVolume {
     private let inodesPerGroup: UInt64
     private let descriptorSize: UInt64
     private let descriptorsAt: UInt64
-    /// Whether inodes have been found where they are looked for.
-    private var findsInodes = false
+    /// Whether inodes are where they are looked for: meta block groups have their descriptors elsewhere.
+    private let findsInodes: Bool
 
     private static let encryptedFlag: UInt32 = 0x800
     private static let extentsFlag: UInt32 = 0x80000
@@ -28,6 +28,7 @@ final class ExtVolume: TSKVolume {
         let revision = try bytes.load(UInt32.self, at: 0x4C, .little)
         inodeSize = revision == 0 ? 128 : UInt64(try bytes.load(UInt16.self, at: 0x58, .little))
         inodesPerGroup = UInt64(try bytes.load(UInt32.self, at: 0x28, .little))
+        findsInodes = try bytes.load(UInt32.self, at: 0x60, .little) & 0x10 == 0
         let is64Bit = try bytes.load(UInt32.self, at: 0x60, .little) & 0x80 != 0
         descriptorSize = is64Bit ? UInt64(try bytes.load(UInt16.self, at: 0xFE, .little)) : 32
         let first = UInt64(try bytes.load(UInt32.self, at: 0x14, .little))
@@ -69,7 +70,6 @@ final class ExtVolume: TSKVolume {
             tsk_error_reset()
             return nil
         }
-        findsInodes = true
         return inode
     }
 
@@ -113,15 +113,9 @@ final class ExtVolume: TSKVolume {
         return Timestamp(seconds: seconds + Int64(bits & 3) << 32, nanoseconds: Int64(min(bits >> 2, 999_999_999)))
     }
 
-    /// `i_generation`; not of the inode that libtsk has read, which may have changed since in other ways.
-    func generation(of file: TSKFile) -> UInt64 {
-        guard storedInode(of: file) != nil || findsInodes, let inode = try? inode(file.meta.pointee.addr),
-            let generation = try? inode.load(UInt32.self, at: 0x64, .little)
-        else {
-            tsk_error_reset()
-            return 0
-        }
-        return UInt64(generation)
+    /// `i_generation`; of what stands there now, which may have changed in other ways since libtsk has read it.
+    func generation(of file: TSKFile) throws -> UInt64 {
+        findsInodes ? UInt64(try inode(file.meta.pointee.addr).load(UInt32.self, at: 0x64, .little)) : 0
     }
 
     func linkTarget(of file: TSKFile) throws -> LinkTarget {

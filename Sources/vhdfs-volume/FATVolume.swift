@@ -55,16 +55,12 @@ final class FATVolume: PlainVolume {
         return longName(of: entry, at: offset) ?? name
     }
 
-    /// The short name and the time of making, which some programs do not store; of exFAT the times of its first entry and the hash of the name.
-    override func generation(of file: TSKFile) -> UInt64 {
+    /// The short name; of exFAT the time of making. (Linux has long put the time of the last change there on FAT.)
+    override func generation(of file: TSKFile) throws -> UInt64 {
         let id = file.meta.pointee.addr
-        guard id >= Self.firstNumber, id != root, id < 1 << 42,
-            let entry = try? bytes(at: dataAt + (id - Self.firstNumber) * 32, count: 64)
-        else {
-            tsk_error_reset()
-            return creationTime(of: file)
-        }
-        let parts = isExFAT ? entry[8..<12] + entry[20..<21] + entry[36..<38] : entry[0..<11] + entry[13..<18]
+        guard id >= Self.firstNumber, id != root, id < 1 << 42 else { return 0 }
+        let entry = try bytes(at: dataAt + (id - Self.firstNumber) * 32, count: 32)
+        let parts = isExFAT ? entry[8..<12] + entry[20..<21] : entry[0..<11]
         // FNV-1a.
         return parts.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }

@@ -22,7 +22,7 @@ class PlainVolume: TSKVolume {
     func name(_ name: [UInt8], of id: UInt64) -> [UInt8]? { name }
 
     /// When it was made: HFS+ gives no number to a second file.
-    func generation(of file: TSKFile) -> UInt64 { creationTime(of: file) }
+    func generation(of file: TSKFile) throws -> UInt64 { creationTime(of: file) }
 
     func writtenSize(of file: TSKFile) throws -> UInt64 { .max }
 

@@ -29,7 +29,7 @@ protocol TSKVolume: AnyObject {
     func checkContent(of file: TSKFile) throws
     func streams(of file: TSKFile) -> [Stream]
     /// A number that differs when the file's number is another file's.
-    func generation(of file: TSKFile) -> UInt64
+    func generation(of file: TSKFile) throws -> UInt64
     /// Whether bytes that no run covers are a hole (else they are lost).
     var gapsAreHoles: Bool { get }
     func isHidden(_ id: UInt64) -> Bool
@@ -151,7 +151,7 @@ extension TSKVolume {
 
     private func allAttributes(of file: TSKFile) throws -> FileAttributes {
         var attributes = try attributes(of: file)
-        attributes.generation = generation(of: file)
+        attributes.generation = try generation(of: file)
         return attributes
     }
 
@@ -213,7 +213,7 @@ extension TSKVolume {
 
     func content(of id: UInt64) throws -> (size: UInt64, generation: UInt64, runs: [ContentRun]) {
         let file = try file(id)
-        let generation = generation(of: file)
+        let generation = try generation(of: file)
         guard try attributes(of: file).kind == .regular else { throw Failure(.damaged, "file \(id) has no content") }
         try checkContent(of: file)
         guard let content = file.content else {

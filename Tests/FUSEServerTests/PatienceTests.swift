@@ -90,7 +90,7 @@ struct PatienceTests {
             "slow",
             inode: 20,
             onSynchronize: {
-                for _ in 0..<80 { usleep(50_000) }
+                for _ in 0..<160 { usleep(50_000) }
                 gate.open()
             }
         )
@@ -108,6 +108,43 @@ struct PatienceTests {
             try file.close()
             #expect(written.wait(timeout: .seconds(10)) { $0 } == 2)
             #expect(!mount.tree.calls.contains { $0.hasPrefix("left") })
+        }
+    }
+
+    /// Whoever comes later does not keep those from being sent away who came before.
+    @Test func `newcomers do not make others wait`() throws {
+        // Unlike a gate, it wakes nobody when another comes.
+        let (exit, entrance) = try FileDescriptor.pipe()
+        defer { try? exit.close() }
+        let hang: @Sendable () -> Void = {
+            var byte: UInt8 = 0
+            _ = unsafe read(exit.rawValue, &byte, 1)
+        }
+        let hung = (0..<12).map { number in
+            MemoryNode(
+                "hung\(number)",
+                inode: UInt64(100 + number),
+                content: [9],
+                caching: .direct,
+                onSynchronize: hang
+            )
+        }
+        try withMount(hung, patience: .milliseconds(400)) { (mount) throws in
+            defer { try? entrance.close() }
+            let waits = Monitor<[Duration]>([])
+            for node in hung {
+                startThread(node.name) {
+                    let start = ContinuousClock.now
+                    guard let file = try? mount.open(node.name) else { return }
+                    let outcome = fsync(file.rawValue)
+                    try? file.close()
+                    waits.update { $0.append(outcome == 0 ? .zero : .now - start) }
+                }
+                usleep(500_000)
+            }
+            #expect(waits.wait(timeout: .seconds(20)) { $0.count == hung.count ? true : nil } == true)
+            // Five times as long for what may have to store much, and a second each for looks.
+            #expect(waits.update { $0 }.allSatisfy { $0 > .seconds(1) && $0 < .seconds(5) }, "\(waits.update { $0 })")
         }
     }
 }
