@@ -116,7 +116,12 @@ final class Coherence: Sendable {
     /// A write of which its caller has been told that it failed has come through after all: what was read in between is old.
     func didChangeLate(kernel: (any KernelCache)?) {
         let views = views.withLock { $0 }
-        guard !views.isEmpty, let kernel, start(kernel) else { return }
+        guard !views.isEmpty, let kernel else { return }
+        guard start(kernel) else {
+            // Nobody waits for this thread's request, so no page is locked for it.
+            for view in views { kernel.invalidate(view.node, range: Self.job(view, view.range).range) }
+            return
+        }
         let last = work.update { work in
             for view in views { work.add(Self.job(view, view.range)) }
             return work.queued

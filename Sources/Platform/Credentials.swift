@@ -38,16 +38,7 @@ public struct Credentials: Sendable, Hashable {
     /// - Parameter thread: a thread id in the daemon's pid namespace; FUSE gives 0 for one outside of it.
     /// - Throws: `ESRCH` when there is no such thread.
     public static func ofThread(_ thread: Int32) throws(Errno) -> Credentials {
-        guard thread > 0 else { throw .noSuchProcess }
-        let text: [UInt8]
-        do {
-            text = try FilePath("/proc/\(thread)/status").contents(limit: 1 << 20)
-        } catch .noSuchFileOrDirectory {
-            throw .noSuchProcess
-        }
-        guard let credentials = Credentials(processStatus: String(decoding: text, as: UTF8.self)) else {
-            throw .noSuchProcess
-        }
+        guard let credentials = Credentials(processStatus: try ThreadState.text(thread)) else { throw .noSuchProcess }
         return credentials
     }
 

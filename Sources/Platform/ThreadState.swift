@@ -15,17 +15,18 @@ public struct ThreadState: Sendable, Hashable {
     ///
     /// - Throws: `ESRCH` when there is no such thread.
     public init(_ thread: Int32) throws(Errno) {
+        guard let state = ThreadState(processStatus: try Self.text(thread)) else { throw .noSuchProcess }
+        self = state
+    }
+
+    /// The text of `/proc/TID/status`; `ESRCH` when there is no such thread.
+    static func text(_ thread: Int32) throws(Errno) -> String {
         guard thread > 0 else { throw .noSuchProcess }
-        let text: [UInt8]
         do {
-            text = try FilePath("/proc/\(thread)/status").contents(limit: 1 << 20)
+            return String(decoding: try FilePath("/proc/\(thread)/status").contents(limit: 1 << 20), as: UTF8.self)
         } catch .noSuchFileOrDirectory {
             throw .noSuchProcess
         }
-        guard let state = ThreadState(processStatus: String(decoding: text, as: UTF8.self)) else {
-            throw .noSuchProcess
-        }
-        self = state
     }
 
     /// The signals that end a process which has not said otherwise.
